@@ -1,0 +1,87 @@
+"""Theory and simulation of model collapse, and of what Truncated Cross Entropy (TCE) changes about it.
+
+>>> import tce_theory as tce
+>>> run = tce.simulate(tce.Gaussian(), tce.TCE(0.5), n_samples=100, generations=200, replicates=64, seed=1)
+>>> bool(run.metrics["std"].min() > tce.theory.wall.floor_std(0.5))
+True
+
+Names are loaded when they are first used: importing the package loads neither NumPy nor numba.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+
+_HOMES = {
+    "CrossEntropy": "losses",
+    "TruncatedCrossEntropy": "losses",
+    "TCE": "losses",
+    "FocalLoss": "losses",
+    "SmoothTruncatedCrossEntropy": "losses",
+    "WeightedCrossEntropy": "losses",
+    "Gaussian": "models.gaussian",
+    "Categorical": "models.categorical",
+    "Counts": "fitting",
+    "Fit": "fitting",
+    "fit": "fitting",
+    "Replace": "regimes",
+    "FreshMix": "regimes",
+    "simulate": "recursion",
+    "Run": "run",
+    "FidelityInterval": "fidelity",
+    "ExtensionFactor": "fidelity",
+    "extension_factor": "fidelity",
+    "DomainError": "errors",
+    "UnsupportedCombinationError": "errors",
+    "DegenerateFitError": "errors",
+    "RunFileError": "errors",
+    "StatisticalWarning": "errors",
+    "InterruptedRunWarning": "errors",
+}
+_MODULES = ("exact", "metrics", "plotting", "theory")
+
+__all__ = [*_HOMES, *_MODULES]
+
+if TYPE_CHECKING:
+    from tce_theory import exact, metrics, plotting, theory
+    from tce_theory.errors import (
+        DegenerateFitError,
+        DomainError,
+        InterruptedRunWarning,
+        RunFileError,
+        StatisticalWarning,
+        UnsupportedCombinationError,
+    )
+    from tce_theory.fidelity import ExtensionFactor, FidelityInterval, extension_factor
+    from tce_theory.fitting import Counts, Fit, fit
+    from tce_theory.losses import (
+        TCE,
+        CrossEntropy,
+        FocalLoss,
+        SmoothTruncatedCrossEntropy,
+        TruncatedCrossEntropy,
+        WeightedCrossEntropy,
+    )
+    from tce_theory.models.categorical import Categorical
+    from tce_theory.models.gaussian import Gaussian
+    from tce_theory.recursion import simulate
+    from tce_theory.regimes import FreshMix, Replace
+    from tce_theory.run import Run
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value = getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        value = _import_module(f"{__name__}.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version(__name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,641 @@
+"""Categorical family: multinomial sampling, exact fits, and the recursion on the surviving support.
+
+A model is a list of class indices, in rising order, with their probabilities; classes that are lost are not in the
+list, so that a generation costs what its survivors cost.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+# rules of `fit_counts`: cross entropy; truncation by the model being fitted; truncation by the previous model; the
+# focal loss differentiated through and detached; smooth truncation; a weight given as a function
+CE, CAP, PREVIOUS, FOCAL, FOCAL_DETACHED, SMOOTH, WEIGHTED = 0, 1, 2, 3, 4, 5, 6
+# what the fit is when every drawn class can have a probability of at least gamma
+WARM, MAX_ENTROPY, DRAWN_ONLY = 0, 1, 2
+# metrics, and the rows of the record
+ENTROPY, HETEROZYGOSITY, SUPPORT, MAX_PROB, TV, KL_TO_ORIGIN, KL_FROM_ORIGIN, MASKED_WEIGHT = 0, 1, 2, 3, 4, 5, 6, 7
+N_METRICS = 8
+
+_SMALL_MEAN = 10.0  # below, a Poisson number is drawn by inversion
+_RECIPROCALS = 1.0 / np.maximum(np.arange(80), 1)  # a division takes longer than the rest of a step of inversion
+_CAP_ROUNDING = 1e-14  # S gamma this close to 1 is 1: the uniform model on the drawn classes
+_MAX_STEPS = 200
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _poisson_mass(k, mean):
+    """Poisson probability of k; relative error below 1e-12 for k near a mean up to 10^12."""
+    if k < 0.0:
+        return 0.0
+    if k < 10.0:
+        return math.exp(k * math.log(mean) - mean - math.lgamma(k + 1.0))
+    x = 1.0 / (k * k)
+    tail = (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - x / 1680.0) * x) * x) / k  # of Stirling's series
+    distance = mean - k
+    return math.exp(k * math.log1p(distance / k) - distance - tail) / math.sqrt(2.0 * math.pi * k)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _normal_mass(low, width):
+    """Probability that a standard normal lies in [low, low + width], from the nearer tail."""
+    high = low + width
+    if low > 0.0:
+        return 0.5 * (math.erfc(low * math.sqrt(0.5)) - math.erfc(high * math.sqrt(0.5)))
+    return 0.5 * (math.erfc(-high * math.sqrt(0.5)) - math.erfc(-low * math.sqrt(0.5)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def poisson(rng, mean):
+    """Draw from the Poisson law.
+
+    From a mean of 10 by the rounded normal (Ahrens and Dieter 1982, algorithm PD): a normal variate settles half of the
+    draws and one uniform more nearly all others; the rest come from the part of the law that the normal misses. Below,
+    by inversion. With a new mean at every call this is four times as fast as the Generator's own method.
+    """
+    if mean < _SMALL_MEAN:
+        u, k, mass = rng.random(), 0, math.exp(-mean)
+        while u > mass:
+            u -= mass
+            k += 1
+            mass *= mean * _RECIPROCALS[k]
+            if k == _RECIPROCALS.size - 1:  # beyond it lies less than rounding: draw again
+                u, k, mass = rng.random(), 0, math.exp(-mean)
+        return k
+    spread = math.sqrt(mean)
+    k = math.floor(mean + spread * rng.standard_normal())
+    distance = mean - k
+    u = rng.random()
+    # up to 1.1484 below the mean, and above it, the Poisson law exceeds the rounded normal; one test that nearly
+    # always holds instead of two, of which the processor could not predict the first
+    if (distance <= 1.1484) | ((6.0 * mean * mean * u >= distance * distance * distance) & (k >= 0.0)):
+        return np.int64(k)
+    if _normal_mass(-distance / spread, 1.0 / spread) * (1.0 - u) <= _poisson_mass(k, mean):
+        return np.int64(k)
+    while True:
+        height = rng.standard_exponential()
+        u = 2.0 * rng.random() - 1.0
+        t = 1.8 + math.copysign(height, u)
+        if t > -0.6744:
+            k = math.floor(mean + spread * t)
+            missing = _poisson_mass(k, mean) - _normal_mass((k - mean) / spread, 1.0 / spread)
+            if 0.1069 / mean * abs(u) <= missing * math.exp(height):
+                return np.int64(k)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _prepare_search(weights, size, cumulative, guide):
+    """Fill the cumulative weights and, for each of `size` equal parts of the total, the first class that reaches it."""
+    total = 0.0
+    for i in range(size):
+        total += weights[i]
+        cumulative[i] = total
+    i = 0
+    for part in range(size):
+        while i < size - 1 and cumulative[i] * size <= total * part:
+            i += 1
+        guide[part] = i
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_points(rng, n, weights, size, counts, cumulative, guide):
+    """Add n labels to `counts` by inversion, one uniform number a label (indexed search, Chen and Asau 1974).
+
+    The numbers used do not depend on the weights: runs of one seed under different losses are coupled draw by draw.
+    """
+    total = _prepare_search(weights, size, cumulative, guide)
+    for _ in range(n):
+        u = rng.random()
+        i = guide[int(u * size)]
+        u *= total
+        while cumulative[i] <= u and i < size - 1:
+            i += 1
+        while i > 0 and cumulative[i - 1] > u:  # rounding may have put the guide one class too far
+            i -= 1
+        counts[i] += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_law(rng, n, weights, size, counts, cumulative, guide):
+    """Multinomial counts by whichever exact method is fastest for n and the number of classes.
+
+    Few classes: conditional binomials. Few points: label by label. Else a Poisson number for each class, their total
+    N aimed 1.5 standard deviations below n (drawn again if above), and n - N labels to fill up: given N, Poisson counts
+    are multinomial, and the sum of independent multinomial counts with the same probabilities is multinomial.
+    """
+    if n <= 3 * size:
+        counts[:size] = 0
+        draw_points(rng, n, weights, size, counts, cumulative, guide)
+        return
+    total = 0.0
+    for i in range(size - 1, -1, -1):  # from the end, so that small weights keep their digits
+        total += weights[i]
+        cumulative[i] = total
+    if 128 * size * size < n:
+        left = n
+        for i in range(size - 1):
+            share = weights[i] / cumulative[i] if left > 0 else 0.0
+            counts[i] = rng.binomial(left, share) if 0.0 < share < 1.0 else left * int(share >= 1.0)
+            left -= counts[i]
+        counts[size - 1] = left
+        return
+    scale = (n - 1.5 * math.sqrt(n)) / total
+    drawn = n + 1
+    while drawn > n:
+        drawn = 0
+        for i in range(size):
+            counts[i] = poisson(rng, scale * weights[i]) if weights[i] > 0.0 else 0
+            drawn += counts[i]
+    draw_points(rng, n - drawn, weights, size, counts, cumulative, guide)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def project_on_cap(counts, size, n, gamma, probs):
+    """Capped projection: q_i = min(gamma, c_i / multiplier), for S gamma > 1 (slug capped-projection).
+
+    The multiplier falls at every pass and classes are only ever capped, never released, so that ties cannot loop;
+    there are at most 1/gamma passes, and few on any usual vector.
+
+    Returns
+    -------
+    float
+        The multiplier: n times the weight left unmasked.
+    """
+    multiplier, capped = float(n), 0
+    while True:
+        below, found = 0.0, 0
+        for i in range(size):
+            if counts[i] > gamma * multiplier:
+                found += 1
+            else:
+                below += counts[i]
+        if found == capped:
+            break
+        capped = found
+        multiplier = below / (1.0 - capped * gamma)
+    for i in range(size):
+        probs[i] = min(gamma, counts[i] / multiplier)
+    return multiplier
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _free_mass(previous, tau):
+    """Unnormalised probability of a class that nothing holds, at clock tau of the flow; the limit for infinite tau."""
+    return 1.0 if tau == np.inf else previous / (1.0 + tau * previous)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _warm_normaliser(previous, drawn, size, gamma, tau):
+    """Normaliser Z at clock tau, and the sum of the logits minus its value at the start; see `warm_end`.
+
+    Z = sum over free classes + sum over drawn ones of max(a, gamma Z) or gamma Z is piecewise linear and convex:
+    Newton's iteration from the left is monotone and ends at the root.
+    """
+    free, n_drawn = 0.0, 0
+    for i in range(size):
+        if drawn[i] > 0:
+            n_drawn += 1
+        elif previous[i] > 0.0:
+            free += _free_mass(previous[i], tau)
+    z = free / (1.0 - n_drawn * gamma)
+    for _ in range(size + 1):
+        mass, held = free, n_drawn
+        for i in range(size):
+            if drawn[i] > 0 and previous[i] > gamma and _free_mass(previous[i], tau) > gamma * z:
+                mass += _free_mass(previous[i], tau)
+                held -= 1
+        z_new = mass / (1.0 - held * gamma)
+        if z_new == z:
+            break
+        z = z_new
+    excess = 0.0
+    for i in range(size):
+        if previous[i] > 0.0 and tau < np.inf:
+            a = _free_mass(previous[i], tau)
+            if drawn[i] > 0:
+                a = max(a, gamma * z) if previous[i] > gamma else gamma * z
+            excess += math.log(a / previous[i])
+    return z, excess
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def warm_end(previous, drawn, size, gamma, probs):
+    """End of the logit gradient flow from the previous model, fewer classes drawn than 1/gamma (slug warm-degenerate).
+
+    Off the drawn classes exp(-logit) grows at one rate, so the unnormalised masses are a_j = q_j / (1 + tau q_j); the
+    sum of the logits is conserved; the flow stops when every drawn class has at least gamma. A drawn class that
+    started above gamma is masked, hence free, until it falls to gamma. Both facts fix tau and the normaliser Z:
+    drawn classes end at gamma, or at a_j/Z where that is larger and they started above. A class that is drawn though
+    the previous model excludes it (a fresh point) is taken at the limit of small probabilities.
+
+    Parameters
+    ----------
+    previous : float array
+        Probabilities of the previous model.
+    drawn : int64 array
+        Counts.
+    size : int
+        Number of classes in the two lists.
+    gamma : float
+    probs : float array
+        Filled with the end point.
+    """
+    frozen, lost, free, above = True, False, 0, False
+    for i in range(size):
+        if drawn[i] > 0:
+            frozen = frozen and previous[i] >= gamma
+            lost = lost or previous[i] == 0.0
+            above = above or previous[i] > gamma
+        elif previous[i] > 0.0:
+            free += 1
+    if frozen:
+        probs[:size] = previous[:size]
+        return
+    tau = np.inf if lost else 0.0
+    if not lost and not (free == 1 and not above):  # with one free class its share is what is left, whatever tau
+        low, high = 0.0, 1.0
+        while _warm_normaliser(previous, drawn, size, gamma, high)[1] > 0.0:
+            low, high = high, 4.0 * high
+        for _ in range(_MAX_STEPS):
+            tau = 0.5 * (low + high) if low == 0.0 or high < 4.0 * low else math.sqrt(low * high)
+            if not low < tau < high or high - low <= 1e-15 * high:
+                break
+            if _warm_normaliser(previous, drawn, size, gamma, tau)[1] > 0.0:
+                low = tau
+            else:
+                high = tau
+    z, _ = _warm_normaliser(previous, drawn, size, gamma, tau)
+    for i in range(size):
+        a = _free_mass(previous[i], tau) / z if previous[i] > 0.0 else 0.0
+        if drawn[i] > 0:
+            a = max(a, gamma) if previous[i] > gamma else gamma
+        probs[i] = a
+
+
+@njit(nogil=True, error_model="numpy")
+def _log_pull(u, rule, gamma, parameter, weight):
+    """Logarithm of (weight / p) at p = e^u: the pull of the data on a class, which falls as the class grows."""
+    p = math.exp(u)
+    if p >= 1.0:
+        p, q, log_q = 1.0, 0.0, -np.inf
+    else:
+        q = -math.expm1(u)
+        log_q = math.log(q)
+    if rule == FOCAL_DETACHED:
+        return (parameter * log_q if parameter > 0.0 else 0.0) - u
+    if rule == FOCAL:
+        if q == 0.0:
+            return -u if parameter == 0.0 else -np.inf
+        # (1-p)^(k-1) (1 - p - k p log p): both terms are nonnegative
+        return (parameter - 1.0) * log_q + math.log(q - parameter * p * min(u, 0.0)) - u
+    if rule == SMOOTH:
+        x = (u - math.log(gamma)) / parameter
+        return -(math.log1p(math.exp(x)) if x < 0.0 else x + math.log1p(math.exp(-x))) - u
+    if weight is None:
+        return -u
+    return math.log(weight(p)) - u
+
+
+@njit(nogil=True, error_model="numpy")
+def _class_at(target, start, rule, gamma, parameter, weight):
+    """Logarithm of the p at which `_log_pull` falls to the target; above 0 where even p = 1 pulls harder."""
+    low, high = start, start
+    step = 1.0
+    while _log_pull(low, rule, gamma, parameter, weight) <= target:
+        low -= step
+        step *= 2.0
+    step = 1.0
+    g_high = _log_pull(high, rule, gamma, parameter, weight) - target
+    while g_high > 0.0 and high < 0.0:
+        high = min(high + step, 0.0)
+        step *= 2.0
+        g_high = _log_pull(high, rule, gamma, parameter, weight) - target
+    if g_high > 0.0:
+        return g_high  # beyond p = 1 the weight is taken as constant, so that the sum over classes stays monotone
+    g_low = _log_pull(low, rule, gamma, parameter, weight) - target
+    side = 0
+    for step_number in range(_MAX_STEPS):
+        u = 0.5 * (low + high)
+        if step_number % 3 != 2 and g_high > -np.inf:  # every third step halves
+            u = (low * g_high - high * g_low) / (g_high - g_low)
+        if not low < u < high:
+            u = 0.5 * (low + high)
+        g = _log_pull(u, rule, gamma, parameter, weight) - target
+        if g > 0.0:
+            low, g_low = u, g
+            g_high = 0.5 * g_high if side == 1 else g_high
+            side = 1
+        else:
+            high, g_high = u, g
+            g_low = 0.5 * g_low if side == -1 else g_low
+            side = -1
+        if g == 0.0 or high - low <= 2e-16 * max(1.0, -low):
+            break
+    return 0.5 * (low + high)
+
+
+@njit(nogil=True, error_model="numpy")
+def balance(counts, size, n, rule, gamma, parameter, weight, probs):
+    """Minimise a separable convex objective: q_i with f_i w(q_i)/q_i the same for every class, summing to one.
+
+    The multiplier is found by bisection and false position on log sum(q), with one root of `_log_pull` a class inside.
+    Ties share a root where they are neighbours. Slug focal-gradient.
+
+    Returns
+    -------
+    float
+        The multiplier, as a share of n.
+    """
+    if size == 1:
+        probs[0] = 1.0
+        return 1.0
+    low, high, log_multiplier = -np.inf, np.inf, 0.0
+    g_low, g_high, side = 0.0, 0.0, 0
+    for i in range(size):
+        probs[i] = counts[i] / n
+    for step in range(_MAX_STEPS):
+        total, u = 0.0, 0.0
+        for i in range(size):
+            if i == 0 or counts[i] != counts[i - 1]:
+                target = log_multiplier - math.log(counts[i] / n)
+                u = _class_at(target, math.log(probs[i]), rule, gamma, parameter, weight)
+            probs[i] = math.exp(min(u, 700.0))
+            total += probs[i]
+        g = math.log(total)
+        if abs(g) <= 4e-16 * size or high - low <= 1e-16:
+            break
+        if g > 0.0:
+            low, g_low = log_multiplier, g
+            g_high = 0.5 * g_high if side == 1 else g_high
+            side = 1
+        else:
+            high, g_high = log_multiplier, g
+            g_low = 0.5 * g_low if side == -1 else g_low
+            side = -1
+        if low == -np.inf or high == np.inf:
+            log_multiplier += g * (1.0 + step)
+        elif step % 4 == 3:
+            log_multiplier = 0.5 * (low + high)
+        else:
+            log_multiplier = (low * g_high - high * g_low) / (g_high - g_low)
+    for i in range(size):
+        probs[i] /= total
+    return math.exp(log_multiplier)
+
+
+def _fit_counts(
+    counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
+):  # fmt: skip
+    """Exact fit to counts; the lists are cut to the classes that the fit keeps.
+
+    Parameters
+    ----------
+    counts : int64 array
+        Counts of the listed classes; compacted in place.
+    previous : float array
+        Probabilities of the previous model on the listed classes; compacted in place.
+    size : int
+        Length of the lists.
+    n : int
+        Sum of the counts.
+    n_classes : int
+        Number of classes of the family.
+    rule, vacuous_rule : int
+    gamma : float
+        Threshold.
+    parameter : float or None
+        Exponent of the focal loss or width of the smooth threshold; None for the rules that need no root finding,
+        whose code then leaves it out and compiles in half the time.
+    weight : function of p, or None
+    index : int64 array
+        Listed classes, in rising order; replaced by those that are kept.
+    probs : float array
+        Filled with their probabilities.
+
+    Returns
+    -------
+    size : int
+        Number of classes kept.
+    masked : float
+        Weight that the loss takes away, in data points.
+    vacuous : bool
+        Every drawn class can have (current mask) or has (previous mask) a probability of at least gamma.
+    """
+    n_drawn = 0
+    for i in range(size):
+        n_drawn += 1 if counts[i] > 0 else 0
+    room = 1.0 - n_drawn * gamma if rule == CAP else -1.0
+    if room > _CAP_ROUNDING and vacuous_rule == WARM:
+        warm_end(previous, counts, size, gamma, probs)
+        kept = 0
+        for i in range(size):
+            if probs[i] > 0.0:
+                index[kept], probs[kept] = index[i], probs[i]
+                kept += 1
+        return kept, float(n), True
+    if room > _CAP_ROUNDING and vacuous_rule == MAX_ENTROPY:
+        # at least gamma on the drawn classes, the rest spread evenly over the others; uniform where gamma allows it
+        off = 1.0 / n_classes if n_classes * gamma <= 1.0 else room / (n_classes - n_drawn)
+        on = max(gamma, off)
+        probs[:n_classes] = off
+        for i in range(size):
+            if counts[i] > 0:
+                probs[index[i]] = on
+        for i in range(n_classes):
+            index[i] = i
+        return n_classes, float(n), True
+    if rule == PREVIOUS:
+        kept_mass = 0
+        for i in range(size):
+            kept_mass += counts[i] if previous[i] <= gamma else 0
+        if kept_mass == 0:  # nothing to fit: the previous model is kept
+            kept = 0
+            for i in range(size):
+                if previous[i] > 0.0:
+                    index[kept], probs[kept] = index[i], previous[i]
+                    kept += 1
+            return kept, float(n), True
+        kept = 0
+        for i in range(size):
+            if counts[i] > 0 and previous[i] <= gamma:
+                index[kept], probs[kept] = index[i], counts[i] / kept_mass
+                kept += 1
+        return kept, float(n - kept_mass), False
+    kept = 0
+    for i in range(size):
+        if counts[i] > 0:
+            index[kept], counts[kept] = index[i], counts[i]
+            kept += 1
+    if rule == CE:
+        for i in range(kept):
+            probs[i] = counts[i] / n
+        return kept, 0.0, False
+    if rule == CAP:
+        if room >= -_CAP_ROUNDING:
+            probs[:kept] = 1.0 / kept
+            return kept, float(n), room > _CAP_ROUNDING
+        return kept, n - project_on_cap(counts, kept, n, gamma, probs), False
+    if parameter is not None:
+        multiplier = balance(counts, kept, n, rule, gamma, parameter, weight, probs)
+        return kept, n * (1.0 - multiplier), False  # w_i = multiplier q_i / f_i
+    return kept, np.nan, False  # not reached
+
+
+fit_counts = njit(cache=True, nogil=True, error_model="numpy")(_fit_counts)
+# a kernel that takes a function as `weight` cannot be cached on disk: this one is compiled anew in every session
+fit_counts_weighted = njit(nogil=True, error_model="numpy")(_fit_counts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def record(index, probs, size, truth, n_truth, masked, wanted, out):
+    """Write the wanted metrics of one model to the rows of `out`.
+
+    Parameters
+    ----------
+    index, probs, size
+        The model.
+    truth : float array (K,)
+        Probabilities of generation 0.
+    n_truth : int
+        Number of them above 0.
+    masked : float
+        Weight that the mask took away.
+    wanted : int64 array (N_METRICS,)
+        Row of each metric, or -1.
+    out : float array (rows,)
+    """
+    if wanted[SUPPORT] >= 0:
+        out[wanted[SUPPORT]] = size
+    if wanted[MASKED_WEIGHT] >= 0:
+        out[wanted[MASKED_WEIGHT]] = masked
+    if wanted[HETEROZYGOSITY] >= 0:
+        homozygosity = 0.0
+        for i in range(size):
+            homozygosity += probs[i] * probs[i]
+        out[wanted[HETEROZYGOSITY]] = 1.0 - homozygosity
+    if wanted[MAX_PROB] >= 0:
+        largest = 0.0
+        for i in range(size):
+            largest = max(largest, probs[i])
+        out[wanted[MAX_PROB]] = largest
+    if wanted[ENTROPY] >= 0:
+        entropy = 0.0
+        for i in range(size):
+            entropy -= probs[i] * math.log(probs[i])
+        out[wanted[ENTROPY]] = entropy
+    if wanted[TV] >= 0:
+        gained = 0.0
+        for i in range(size):
+            gained += max(probs[i] - truth[index[i]], 0.0)
+        out[wanted[TV]] = gained
+    if wanted[KL_TO_ORIGIN] >= 0:
+        divergence = 0.0
+        for i in range(size):
+            divergence += probs[i] * math.log(probs[i] / truth[index[i]])
+        out[wanted[KL_TO_ORIGIN]] = max(divergence, 0.0)
+    if wanted[KL_FROM_ORIGIN] >= 0:
+        divergence, covered = 0.0, 0
+        for i in range(size):
+            p = truth[index[i]]
+            if p > 0.0:
+                divergence += p * math.log(p / probs[i])
+                covered += 1
+        out[wanted[KL_FROM_ORIGIN]] = max(divergence, 0.0) if covered == n_truth else np.inf
+
+
+def _advance(
+    rng, n, rule, gamma, parameter, vacuous_rule, weight, truth, fresh, by_points, first, index, probs, sizes, wanted,
+    out, vacuous, fixation, stop, progress, slot,
+):  # fmt: skip
+    """Advance replicates from generation `first` to the last of `out`.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    n : int
+        Sample size.
+    rule, gamma, parameter, vacuous_rule, weight
+        The loss, see `fit_counts`.
+    truth : float array (K,)
+        Probabilities of generation 0, from which fresh points come.
+    fresh : float
+        Probability that a point is fresh.
+    by_points : bool
+        Draw label by label rather than the counts.
+    first : int
+        Generation that is given: 0 starts every replicate from the truth; a later one needs a single replicate, whose
+        model is in the next three.
+    index, probs : int64, float array (K,)
+        Model of the replicate at work, and at the end of the last.
+    sizes : int64 array (1,)
+        Its number of classes.
+    wanted : int64 array (N_METRICS,)
+        Row of `out` for each metric, or -1.
+    out : float array (rows, replicates, generations + 1)
+    vacuous, fixation : int64 array (replicates,)
+        Number of vacuous generations; first generation with a single class, or -1.
+    stop : uint8 array (1,)
+        Set to end early.
+    progress : int64 array
+        Generations done are counted at `slot`.
+    """
+    n_classes = truth.size
+    counts = np.zeros(n_classes, np.int64)
+    previous = np.zeros(n_classes)
+    weights = np.empty(n_classes if fresh > 0.0 else 0)
+    cumulative = np.empty(n_classes)
+    guide = np.empty(n_classes, np.int64)
+    n_truth = 0
+    for i in range(n_classes):
+        n_truth += 1 if truth[i] > 0.0 else 0
+    for r in range(out.shape[1]):
+        size = sizes[0]
+        if first == 0:
+            size = 0
+            for i in range(n_classes):
+                if truth[i] > 0.0:
+                    index[size], probs[size] = i, truth[i]
+                    size += 1
+            record(index, probs, size, truth, n_truth, np.nan, wanted, out[:, r, 0])
+            fixation[r] = 0 if size == 1 else -1
+        for t in range(first + 1, out.shape[2]):
+            if stop[0]:
+                return
+            if fresh > 0.0:
+                previous[:] = 0.0
+                for i in range(size):
+                    previous[index[i]] = probs[i]
+                for i in range(n_classes):
+                    index[i] = i
+                    weights[i] = (1.0 - fresh) * previous[i] + fresh * truth[i]
+                size = n_classes
+            else:
+                previous[:size] = probs[:size]
+            if by_points:
+                counts[:size] = 0
+                n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
+                draw_points(rng, n - n_fresh, previous, size, counts, cumulative, guide)
+                if n_fresh > 0:
+                    draw_points(rng, n_fresh, truth, size, counts, cumulative, guide)
+            else:
+                draw_law(rng, n, weights if fresh > 0.0 else previous, size, counts, cumulative, guide)
+            if weight is None:
+                size, masked, is_vacuous = fit_counts(
+                    counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
+                )
+            else:
+                size, masked, is_vacuous = fit_counts_weighted(
+                    counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
+                )
+            vacuous[r] += is_vacuous
+            if size == 1 and fixation[r] < 0:
+                fixation[r] = t
+            record(index, probs, size, truth, n_truth, masked, wanted, out[:, r, t])
+            progress[slot] += 1
+        sizes[0] = size
+
+
+advance = njit(cache=True, nogil=True, error_model="numpy")(_advance)
+advance_weighted = njit(nogil=True, error_model="numpy")(_advance)

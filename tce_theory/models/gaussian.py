@@ -1,0 +1,424 @@
+"""The one-dimensional Gaussian family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tce_theory import metrics as measures
+from tce_theory.errors import DegenerateFitError, DomainError, UnsupportedCombinationError
+from tce_theory.fitting import Counts, Fit
+from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
+from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
+from tce_theory.regimes import FreshMix, Regime, Replace
+from tce_theory.validation import finite_array, finite_number, positive_integer, positive_number
+
+__all__ = ["Gaussian"]
+
+
+@dataclass(frozen=True)
+class Gaussian(Model):
+    """Normal law with a fitted standard deviation, and a mean that is fitted or known.
+
+    Parameters
+    ----------
+    mean : float
+    std : float
+        Standard deviation, above 0.
+    fit_mean : bool
+        Whether fits estimate the mean; otherwise it is known and stays.
+    ddof : int
+        0 for the maximum-likelihood variance, 1 for the unbiased one (cross entropy alone).
+
+    Raises
+    ------
+    DomainError
+        If a parameter is not admissible.
+
+    See Also
+    --------
+    tce_theory.theory.gaussian : closed forms for the recursion under cross entropy.
+    tce_theory.theory.wall : the critical scale and the floor under an absolute threshold.
+
+    Examples
+    --------
+    >>> model = Gaussian(std=2.0)
+    >>> round(model.entropy(), 6)
+    2.112086
+    >>> model.sample(3, seed=1).round(3)
+    array([...])
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+    fit_mean: bool = True
+    ddof: int = 0
+
+    metric_names = (
+        "mean",
+        "std",
+        "log_std",
+        "entropy",
+        "kl_from_origin",
+        "kl_to_origin",
+        "w2_squared",
+        "masked_weight",
+    )
+    default_metrics = ("mean", "std", "log_std", "entropy")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", finite_number("mean", self.mean))
+        object.__setattr__(self, "std", positive_number("std", self.std))
+        if not isinstance(self.fit_mean, (bool, np.bool_)):
+            raise DomainError("fit_mean", self.fit_mean, "True or False")
+        object.__setattr__(self, "fit_mean", bool(self.fit_mean))
+        if isinstance(self.ddof, bool) or self.ddof not in (0, 1):
+            raise DomainError("ddof", self.ddof, "0 or 1")
+        if self.ddof == 1 and not self.fit_mean:
+            raise DomainError("ddof", self.ddof, "0 where the mean is known: no degree of freedom is lost")
+
+    @classmethod
+    def from_samples(cls, samples: Any, *, fit_mean: bool = True, ddof: int = 0, mean: float = 0.0) -> Gaussian:
+        """Fit generation 0 to data by cross entropy.
+
+        Parameters
+        ----------
+        samples : array_like, shape (n,)
+            At least two different numbers (one that differs from `mean`, if that is known).
+        fit_mean, ddof
+            As for the class.
+        mean : float
+            The known mean, if `fit_mean` is False.
+
+        Returns
+        -------
+        Gaussian
+
+        Raises
+        ------
+        DomainError
+            If the samples are not finite numbers in one dimension.
+        DegenerateFitError
+            If all samples are equal.
+
+        Examples
+        --------
+        >>> Gaussian.from_samples([1.0, 2.0, 3.0, 4.0])
+        Gaussian(mean=2.5, std=1.118..., fit_mean=True, ddof=0)
+        """
+        return cls(mean, 1.0, fit_mean, ddof).fit(samples, CrossEntropy()).model
+
+    def sample(self, n: int, seed: int | np.random.Generator | None = None) -> np.ndarray:
+        """Draw n points, float64 (n,)."""
+        rng = np.random.default_rng(seed)
+        return self.mean + self.std * rng.standard_normal(positive_integer("n", n))
+
+    def log_density(self, x: Any) -> np.ndarray:
+        """Logarithm of the density at each point."""
+        with np.errstate(over="ignore"):
+            z = (np.asarray(x, dtype=np.float64) - self.mean) / self.std
+            return -0.5 * z**2 - math.log(self.std) - 0.5 * math.log(2 * math.pi)
+
+    def entropy(self) -> float:
+        """Differential entropy in nats."""
+        return float(measures.gaussian_entropy(math.log(self.std)))
+
+    def kl_divergence(self, other: Gaussian) -> float:
+        """Kullback–Leibler divergence KL(self‖other) in nats."""
+        return float(measures.gaussian_kl(self.mean, math.log(self.std), other.mean, math.log(other.std)))
+
+    def w2_squared(self, other: Gaussian) -> float:
+        """Squared 2-Wasserstein distance."""
+        return float(measures.gaussian_w2_squared(self.mean, self.std, other.mean, other.std))
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": "Gaussian",
+            "mean": self.mean,
+            "std": self.std,
+            "fit_mean": self.fit_mean,
+            "ddof": int(self.ddof),
+        }
+
+    def check(self, loss: Loss, regime: Regime) -> None:
+        if not isinstance(regime, (Replace, FreshMix)):
+            raise UnsupportedCombinationError(f"Gaussian has no recursion in the regime {regime!r}")
+        if isinstance(loss, CrossEntropy):
+            return
+        if not isinstance(loss, TruncatedCrossEntropy):
+            raise UnsupportedCombinationError(
+                f"Gaussian does not go with {type(loss).__name__}: its weight is for probabilities, not densities"
+            )
+        if self.ddof != 0:
+            raise UnsupportedCombinationError(
+                "Gaussian with ddof=1 goes with CrossEntropy alone: TCE is maximum likelihood"
+            )
+        if loss.scale == "relative" and loss.mask == "current" and loss.relative_radius > 1:
+            raise DomainError(
+                "gamma", loss.gamma, "at least e^(-1/2) = 0.606531 for the relative scale, or no fixed point exists"
+            )
+        choices = ("auto", "max-entropy") if loss.mask == "current" and loss.scale == "absolute" else ("auto",)
+        if loss.vacuous not in choices:
+            raise UnsupportedCombinationError(
+                f"Gaussian does not go with vacuous={loss.vacuous!r} for scale={loss.scale!r}, mask={loss.mask!r}: "
+                + (
+                    "only the fit of largest entropy is determined by the data"
+                    if len(choices) == 2
+                    else "these fits are never a choice among minimisers"
+                )
+            )
+
+    def _minimum_samples(self, loss: Loss) -> int:
+        one_suffices = isinstance(loss, TruncatedCrossEntropy) and loss.scale == "absolute" and loss.mask == "current"
+        return 2 if self.fit_mean and not one_suffices else 1
+
+    def fit(self, data: Any, loss: Loss) -> Fit[Gaussian]:
+        if isinstance(data, Counts):
+            raise DomainError("data", data, "an array of points: Counts are for discrete families")
+        points = finite_array("data", data)
+        self.check(loss, Replace())
+        if points.size < self._minimum_samples(loss):
+            raise DomainError("data", f"{points.size} point", f"at least {self._minimum_samples(loss)} points")
+        if isinstance(loss, TruncatedCrossEntropy):
+            if loss.mask == "previous":
+                return self._fit_previous(points, loss)
+            return self._fit_absolute(points, loss) if loss.scale == "absolute" else self._fit_relative(points, loss)
+        mean, _, std = self._cross_entropy(points)
+        if std == 0:
+            raise DegenerateFitError("data are identical: the likelihood of a Gaussian has no maximum")
+        model = self._replace(mean, std)
+        return self._fit(model, points, loss, np.ones(points.size), n_iter=0)
+
+    def _replace(self, mean: float, std: float) -> Gaussian:
+        return Gaussian(mean, std, self.fit_mean, self.ddof)
+
+    def _cross_entropy(self, points: np.ndarray) -> tuple[float, np.ndarray, float]:
+        """Mean, deviations from it, standard deviation; scaled, so that squares neither under- nor overflow."""
+        mean = self.mean
+        if self.fit_mean:
+            # the first point as origin keeps the digits of data far from 0, and makes equal points exactly so
+            half = points / 2 - points[0] / 2
+            mean = float(points[0] + 2 * half.mean())
+        deviations = points - mean if self.fit_mean is False or points.max() > points.min() else np.zeros(points.size)
+        scale = float(np.abs(deviations).max())
+        if scale == 0 or not math.isfinite(scale):
+            return mean, deviations, scale
+        return mean, deviations, scale * math.sqrt(((deviations / scale) ** 2).sum() / (points.size - self.ddof))
+
+    def _fit(
+        self,
+        model: Gaussian,
+        points: np.ndarray,
+        loss: Loss,
+        weights: np.ndarray,
+        *,
+        n_iter: int,
+        vacuous: bool = False,
+        boundary: np.ndarray | None = None,
+    ) -> Fit[Gaussian]:
+        cross_entropy = -model.log_density(points)
+        if isinstance(loss, TruncatedCrossEntropy) and loss.scale == "absolute" and loss.mask == "current":
+            objective = float(np.maximum(cross_entropy, loss.floor).mean())
+        else:
+            objective = float((weights * cross_entropy).mean())
+        return Fit(
+            model=model,
+            objective=objective,
+            weights=weights,
+            masked_weight=float((1 - weights).sum()),
+            boundary_index=np.empty(0, np.int64) if boundary is None else np.flatnonzero(boundary),
+            vacuous=vacuous,
+            n_iter=n_iter,
+        )
+
+    def _fit_absolute(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[Gaussian]:
+        """Exact minimiser of the hinge form (slugs density-wall, hinge-form); see kernels.gaussian."""
+        from tce_theory.kernels import gaussian as kernel
+
+        critical_std = _critical_std(loss)
+        mean, deviations, std = self._cross_entropy(points)
+        if std >= critical_std:  # nothing is masked
+            return self._fit(self._replace(mean, std), points, loss, np.ones(points.size), n_iter=0)
+        y = deviations / critical_std
+        ratio = std / critical_std
+        few = np.empty((4, kernel.FEW + 1))
+        centre, q, left, right, w_left, w_right, steps, vacuous = kernel.fit_absolute(
+            y, 0.0, ratio * ratio, self.fit_mean, few
+        )
+        model = self._replace(mean + critical_std * centre, critical_std * math.sqrt(q))
+        weights, boundary = _hinge_weights(y - centre, q, left - centre, right - centre, w_left, w_right)
+        if vacuous:
+            weights = np.zeros(points.size)
+        return self._fit(model, points, loss, weights, n_iter=steps, vacuous=vacuous, boundary=boundary)
+
+    def _fit_relative(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[Gaussian]:
+        """Smallest self-consistent fixed point around a fixed centre (slug relative-fixed-point)."""
+        from tce_theory.kernels import gaussian as kernel
+
+        mean, deviations, std = self._cross_entropy(points)
+        if std == 0:
+            raise DegenerateFitError("data are identical: a relative threshold leaves the scale undetermined")
+        y = deviations / std
+        q, steps = kernel.fit_relative(y, 0.0, 1.0, loss.relative_radius)
+        weights = (y * y >= loss.relative_radius**2 * q).astype(np.float64)
+        return self._fit(self._replace(mean, std * math.sqrt(q)), points, loss, weights, n_iter=steps)
+
+    def _fit_previous(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[Gaussian]:
+        """Cross-entropy fit to the points that the previous model does not mask; that model where too few are left."""
+        from tce_theory.kernels import gaussian as kernel
+
+        radius = (
+            loss.relative_radius
+            if loss.scale == "relative"
+            else float(kernel.previous_radius(self.std, _critical_std(loss)))
+        )
+        kept = np.abs(points - self.mean) >= radius * self.std
+        weights = kept.astype(np.float64)
+        if kept.sum() < (2 if self.fit_mean else 1):
+            return self._fit(self, points, loss, np.zeros(points.size), n_iter=0, vacuous=True)
+        mean, _, std = self._cross_entropy(points[kept])
+        if std == 0:
+            raise DegenerateFitError("the data that the previous model leaves unmasked are identical")
+        return self._fit(self._replace(mean, std), points, loss, weights, n_iter=0)
+
+    def recursion(self, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> Recursion:
+        minimum = self._minimum_samples(loss)
+        if n_samples < minimum:
+            raise DomainError("n_samples", n_samples, f"at least {minimum} for {loss!r}, or no scale can be fitted")
+        return _GaussianRecursion(self, loss, n_samples, regime, sampler)
+
+
+def _critical_std(loss: TruncatedCrossEntropy) -> float:
+    """Scale at which the peak density reaches the threshold; inf or 0 where that leaves the range of a float."""
+    return 1 / (loss.gamma * math.sqrt(2 * math.pi))
+
+
+def _hinge_weights(
+    y: np.ndarray, q: float, left: float, right: float, w_left: float, w_right: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of each point, and which lie on the boundary, from the fit in units of the critical scale."""
+    from tce_theory.kernels import gaussian as kernel
+
+    ends = [abs(end) for end in (left, right) if not math.isnan(end)]
+    if not ends:
+        return (y * y >= kernel.radius2_at(q)).astype(np.float64), np.zeros(y.size, bool)
+    boundary = np.abs(y * y - max(ends) ** 2) <= 4e-15
+    weights = (y * y > max(ends) ** 2).astype(np.float64)
+    for side, total in ((boundary & (y < 0), w_left), (boundary & (y >= 0), w_right)):
+        if side.any():
+            weights[side] = total / side.sum()
+    return weights, boundary
+
+
+class _GaussianRecursion(Recursion):
+    """Blocks of the Gaussian recursion: sufficient statistics in law where the fit allows it, else points."""
+
+    def __init__(self, model: Gaussian, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> None:
+        self.model, self.loss, self.n_samples = model, loss, n_samples
+        self.fresh = regime.fraction if isinstance(regime, FreshMix) else 0.0
+        self.in_law = isinstance(loss, CrossEntropy) and sampler == "auto"
+        self.block_size = block_size_for(1 if self.in_law else n_samples)
+
+    def run_block(
+        self,
+        rng: np.random.Generator,
+        replicates: int,
+        generations: int,
+        metrics: Sequence[str],
+        functions: Mapping[str, Callable[[Any], float]],
+        control: Control,
+    ) -> Block:
+        shape = (replicates, generations + 1)
+        mean, fraction = np.empty(shape), np.empty(shape)
+        exponent = np.zeros(shape, np.int32)
+        masked = np.empty(shape if "masked_weight" in metrics else (0, 0))
+        vacuous = np.zeros(replicates, np.int64)
+        start_fraction, start_exponent = math.frexp(self.model.std)
+        mean[:, 0], fraction[:, 0], exponent[:, 0] = self.model.mean, start_fraction, start_exponent
+        if masked.size:
+            masked[:, 0] = np.nan
+        computed = {}
+        if functions:
+            computed = {name: np.empty(shape) for name in functions}
+            for r in range(replicates):
+                for t in range(generations + 1):
+                    if t > 0:
+                        window = np.s_[r : r + 1, : t + 1]
+                        self._advance(
+                            rng, t - 1, mean[window], fraction[window], exponent[window],
+                            masked[window] if masked.size else masked, vacuous[r : r + 1], control,
+                        )  # fmt: skip
+                    if control.stop[0]:
+                        return Block({}, {})
+                    scale = math.ldexp(fraction[r, t], int(exponent[r, t]))
+                    # a scale beyond the range of a float has no model that a function could be applied to
+                    model = self.model._replace(mean[r, t], scale) if 0 < scale < math.inf else None
+                    for name, function in functions.items():
+                        computed[name][r, t] = np.nan if model is None else function(model)
+        else:
+            self._advance(rng, 0, mean, fraction, exponent, masked, vacuous, control)
+            if control.stop[0]:
+                return Block({}, {})
+        log_std = np.log(fraction) + exponent * math.log(2) if exponent.any() else np.log(fraction)
+        std = np.ldexp(fraction, exponent)
+        lost = (std == 0) | np.isinf(std)
+        events = {"vacuous": vacuous, "underflow": np.where(lost.any(axis=1), lost.argmax(axis=1), -1)}
+        built_in = {name: self._metric(name, mean, std, log_std, masked) for name in metrics}
+        return Block({**built_in, **computed}, events)
+
+    def _advance(
+        self,
+        rng: np.random.Generator,
+        first: int,
+        mean: np.ndarray,
+        fraction: np.ndarray,
+        exponent: np.ndarray,
+        masked: np.ndarray,
+        vacuous: np.ndarray,
+        control: Control,
+    ) -> None:
+        from tce_theory.kernels import gaussian as kernel
+
+        model = self.model
+        common = (model.fit_mean, model.ddof, model.mean, model.std, self.fresh, first, mean, fraction, exponent)
+        shared = (control.stop, control.progress, control.slot)
+        if self.in_law:
+            kernel.advance_law(rng, self.n_samples, *common, *shared)
+            if masked.size:
+                masked[:, first + 1 :] = 0.0
+            return
+        rule, threshold = kernel.CE, 0.0
+        if isinstance(self.loss, TruncatedCrossEntropy):
+            absolute = self.loss.scale == "absolute"
+            threshold = _critical_std(self.loss) if absolute else self.loss.relative_radius
+            if self.loss.mask == "previous":
+                rule = kernel.PREVIOUS_ABSOLUTE if absolute else kernel.PREVIOUS_RELATIVE
+            else:
+                rule = kernel.ABSOLUTE if absolute else kernel.RELATIVE
+        kernel.advance_points(rng, self.n_samples, rule, threshold, *common, masked, vacuous, *shared)
+
+    def _metric(
+        self, name: str, mean: np.ndarray, std: np.ndarray, log_std: np.ndarray, masked: np.ndarray
+    ) -> np.ndarray:
+        mean0, std0, log_std0 = self.model.mean, self.model.std, math.log(self.model.std)
+        match name:
+            case "mean":
+                return mean
+            case "std":
+                return std
+            case "log_std":
+                return log_std
+            case "entropy":
+                return np.asarray(measures.gaussian_entropy(log_std))
+            case "kl_from_origin":
+                return np.asarray(measures.gaussian_kl(mean0, log_std0, mean, log_std))
+            case "kl_to_origin":
+                return np.asarray(measures.gaussian_kl(mean, log_std, mean0, log_std0))
+            case "w2_squared":
+                return np.asarray(measures.gaussian_w2_squared(mean, std, mean0, std0))
+            case _:
+                return masked

@@ -1,0 +1,379 @@
+"""`simulate`: the one entry point for every family, loss and regime."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from tce_theory.errors import DomainError, InterruptedRunWarning, StatisticalWarning
+from tce_theory.losses import Loss
+from tce_theory.models.base import Block, Control, Model, Recursion
+from tce_theory.regimes import Regime, Replace
+from tce_theory.run import Run
+from tce_theory.validation import one_of, positive_integer
+
+__all__ = ["simulate"]
+
+Metrics = Iterable[str | Callable[[Any], float]] | Mapping[str, Callable[[Any], float]]
+
+_SLOT_STRIDE = 8  # counters of different threads lie in different cache lines
+_POLL_SECONDS = 0.1
+
+
+def simulate(
+    model: Model,
+    loss: Loss,
+    *,
+    n_samples: int,
+    generations: int,
+    replicates: int = 1,
+    regime: Regime | None = None,
+    decoding: None = None,
+    metrics: Metrics | None = None,
+    seed: int | None = None,
+    n_jobs: int = 1,
+    progress: bool = False,
+    sampler: str = "auto",
+) -> Run:
+    """Simulate generations of models, each fitted to data drawn from its predecessor.
+
+    Parameters
+    ----------
+    model : Model
+        Generation 0, the truth; it sets the family.
+    loss : Loss
+        What each generation minimises; the table "what goes with what" of the documentation says which go together.
+    n_samples : int
+        Points drawn for each generation.
+    generations : int
+        Generations after generation 0.
+    replicates : int
+        Independent repetitions.
+    regime : Regime, optional
+        Where the points come from; `Replace()` if not given.
+    decoding : None
+        How the model's law is changed when points are drawn: not at all.
+    metrics : iterable of str or callable, or mapping of str to callable, optional
+        Names of the family's metrics, and functions of a model that return a number (much slower); the family's
+        `default_metrics` if not given.
+    seed : int, optional
+        Nonnegative; fresh entropy, which the run records, if not given.
+    n_jobs : int
+        Threads; −1 for one a processor. Results do not depend on it.
+    progress : bool
+        Show a progress bar on the standard error stream, if that is a terminal and the work takes over a second.
+    sampler : {"auto", "points"}
+        ``"auto"`` samples sufficient statistics in law where the fit depends on nothing else, so that the cost does not
+        grow with `n_samples`. ``"points"`` draws every point with numbers that are the same for every loss: runs of
+        one seed are then coupled draw by draw (slug `neutral-until-cap`).
+
+    Returns
+    -------
+    Run
+        `run.metrics[name]` is float64 (replicates, generations + 1); column 0 is generation 0. `run.events` counts
+        the "vacuous" generations of each replicate and has the first generation of "underflow" (Gaussian: the standard
+        deviation has left the range of a float, its logarithm goes on) or of "fixation" (categorical: one class is
+        left), or −1.
+
+    Raises
+    ------
+    DomainError
+        If an argument is not admissible.
+    UnsupportedCombinationError
+        If family, loss and regime do not go together.
+
+    Warns
+    -----
+    InterruptedRunWarning
+        If the run was interrupted from the keyboard; the blocks that had finished are returned.
+    StatisticalWarning
+        If means over replicates are not what they seem (log-normal scales), or if fits were vacuous.
+
+    Notes
+    -----
+    Replicates are drawn in fixed blocks, each with a stream of its own keyed by (seed, block): results are the same,
+    bit for bit, for every `n_jobs`, and the first replicates of a longer run are those of a shorter one.
+
+    Threads come from the standard library rather than joblib: the thread that waits must stay free to show progress and
+    to answer Ctrl-C while kernels run.
+
+    Examples
+    --------
+    >>> import tce_theory as tce
+    >>> run = tce.simulate(tce.Gaussian(), tce.CrossEntropy(), n_samples=100, generations=50, replicates=1000, seed=1)
+    >>> run.metrics["std"].shape
+    (1000, 51)
+    >>> float(run.metrics["log_std"][:, 50].mean().round(3))
+    -0.37...
+    """
+    model, loss, regime, sizes = _checked(model, loss, n_samples, generations, replicates, regime, decoding)
+    names, functions = _split_metrics(model, metrics)
+    seed = _entropy(seed)
+    recursion = model.recursion(loss, sizes["n_samples"], regime, one_of("sampler", sampler, ("auto", "points")))
+    blocks = _run_blocks(recursion, sizes, names, functions, seed, _workers(n_jobs), progress)
+    run = _assemble(
+        recursion, sizes, blocks, provenance=_provenance(model, loss, regime, sizes, seed, sampler, recursion)
+    )
+    _warn(run, loss)
+    return run
+
+
+def _checked(
+    model: Any, loss: Any, n_samples: Any, generations: Any, replicates: Any, regime: Any, decoding: Any
+) -> tuple[Model, Loss, Regime, dict[str, int]]:
+    if not isinstance(model, Model):
+        raise DomainError("model", model, "a model of this library, such as Gaussian() or Categorical(probs)")
+    if not isinstance(loss, Loss):
+        raise DomainError("loss", loss, "a loss of this library, such as CrossEntropy() or TCE(gamma)")
+    regime = Replace() if regime is None else regime
+    if not isinstance(regime, Regime):
+        raise DomainError("regime", regime, "a regime of this library, such as Replace() or FreshMix(fraction)")
+    if decoding is not None:
+        raise DomainError("decoding", decoding, "None: points are drawn from the model as it is")
+    sizes = {
+        "n_samples": positive_integer("n_samples", n_samples),
+        "generations": positive_integer("generations", generations),
+        "replicates": positive_integer("replicates", replicates),
+    }
+    model.check(loss, regime)
+    return model, loss, regime, sizes
+
+
+def _split_metrics(model: Model, metrics: Any) -> tuple[list[str], dict[str, Callable[[Any], float]]]:
+    """Split the wanted metrics into names of the family's own and functions of a model."""
+    if metrics is None:
+        return list(model.default_metrics), {}
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        raise DomainError("metrics", metrics, "a list of names and functions, or a mapping from names to functions")
+    items: Sequence[Any] = list(metrics.items()) if isinstance(metrics, Mapping) else list(metrics)
+    names: list[str] = []
+    functions: dict[str, Callable[[Any], float]] = {}
+    for item in items:
+        if isinstance(metrics, Mapping):
+            name, function = item
+        elif callable(item):
+            name, function = getattr(item, "__name__", type(item).__name__), item
+        else:
+            names.append(one_of("metrics", item, model.metric_names))
+            continue
+        if not callable(function) or not isinstance(name, str):
+            raise DomainError("metrics", {name: function}, "a mapping from names to functions of a model")
+        if name in model.metric_names or name in functions:
+            raise DomainError("metrics", name, "a name that is not taken (give functions as a mapping)")
+        functions[name] = _numeric(name, function)
+    if not items:
+        raise DomainError("metrics", metrics, "at least one name or function")
+    return list(dict.fromkeys(names)), functions
+
+
+def _numeric(name: str, function: Callable[[Any], float]) -> Callable[[Any], float]:
+    """Make a user's metric fail with its name, and with what it returned."""
+
+    def evaluate(model: Any) -> float:
+        value = function(model)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise DomainError(f"metric {name!r}", value, "a function that returns a number") from None
+
+    return evaluate
+
+
+def _entropy(seed: Any) -> int:
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    return positive_integer("seed", seed, minimum=0, maximum=2**128)
+
+
+def _workers(n_jobs: Any) -> int:
+    if n_jobs == -1 and not isinstance(n_jobs, bool):
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        return positive_integer("n_jobs", n_jobs)
+    except DomainError:
+        raise DomainError("n_jobs", n_jobs, "a positive integer, or -1 for all processors") from None
+
+
+def block_generator(seed: int, block: int) -> np.random.Generator:
+    """Return the stream of a block; SFC64 is the fastest of NumPy's bit generators inside the kernels."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(block,))))
+
+
+def _run_blocks(
+    recursion: Recursion,
+    sizes: dict[str, int],
+    names: list[str],
+    functions: dict[str, Callable[[Any], float]],
+    seed: int,
+    workers: int,
+    progress: bool,
+) -> dict[int, Block]:
+    """Run all blocks in threads; after an interrupt return those that had finished."""
+    n_blocks = math.ceil(sizes["replicates"] / recursion.block_size)
+    workers = min(workers, n_blocks)
+    stop = np.zeros(1, np.uint8)
+    counters = np.zeros(n_blocks * _SLOT_STRIDE, np.int64)
+    finished: dict[int, Block] = {}
+
+    def work(worker: int) -> None:
+        # blocks are dealt in turn, so that each thread does its share without a queue
+        for block in range(worker, n_blocks, workers):
+            first = block * recursion.block_size
+            rows = min(recursion.block_size, sizes["replicates"] - first)
+            control = Control(stop, counters, block * _SLOT_STRIDE)
+            result = recursion.run_block(
+                block_generator(seed, block), rows, sizes["generations"], names, functions, control
+            )
+            if stop[0]:
+                return
+            finished[block] = result
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="simulate") as pool:
+        futures = [pool.submit(work, worker) for worker in range(workers)]
+        try:
+            _wait(futures, counters, sizes["replicates"] * sizes["generations"], progress)
+        except KeyboardInterrupt:
+            stop[0] = 1
+        except BaseException:
+            stop[0] = 1
+            raise
+    for future in futures:
+        future.result()  # raises what a worker raised
+    if not finished:
+        raise KeyboardInterrupt
+    return finished
+
+
+def _wait(futures: list[Future[None]], counters: np.ndarray, total: int, progress: bool) -> None:
+    with _progress_bar(total) if progress else contextlib.nullcontext() as update:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if update is not None:
+                update(int(counters.sum()))
+
+
+@contextlib.contextmanager
+def _progress_bar(total: int) -> Iterator[Callable[[int], None] | None]:
+    """Show replicate-generations done and their rate, from the first second on, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    started = time.monotonic()
+    bar = Progress(
+        TextColumn("simulating"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]:.3g} generations/s"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    task = bar.add_task("", total=total, rate=0.0)
+
+    def update(done: int) -> None:
+        elapsed = time.monotonic() - started
+        if elapsed > 1 and not bar.live.is_started:
+            bar.start()
+        bar.update(task, completed=done, rate=done / max(elapsed, 1e-9))
+
+    try:
+        yield update
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def _assemble(recursion: Recursion, sizes: dict[str, int], blocks: dict[int, Block], provenance: dict[str, Any]) -> Run:
+    order = sorted(blocks)
+    metrics = {name: np.concatenate([blocks[b].metrics[name] for b in order]) for name in blocks[order[0]].metrics}
+    events = {name: np.concatenate([blocks[b].events[name] for b in order]) for name in blocks[order[0]].events}
+    size = recursion.block_size
+    replicates = np.concatenate([np.arange(b * size, min((b + 1) * size, sizes["replicates"])) for b in order])
+    return Run(
+        metrics=metrics,
+        replicates=replicates,
+        n_replicates=sizes["replicates"],
+        generations=sizes["generations"],
+        events=events,
+        provenance=provenance,
+    )
+
+
+def _provenance(
+    model: Model, loss: Loss, regime: Regime, sizes: dict[str, int], seed: int, sampler: str, recursion: Recursion
+) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    import numba
+    import scipy
+
+    return {
+        "family": model.describe()["name"],
+        "model": model.describe(),
+        "loss": repr(loss),
+        "loss_parameters": {item.name: _plain(getattr(loss, item.name)) for item in fields(loss)},  # type: ignore[arg-type]
+        "regime": repr(regime),
+        **sizes,
+        "seed": seed,
+        "sampler": sampler,
+        "block_size": recursion.block_size,
+        "bit_generator": "SFC64",
+        "versions": {
+            "tce_theory": version("tce_theory"),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "numba": numba.__version__,
+        },
+        "platform": platform.platform(),
+        "command": list(sys.argv),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool)) else getattr(value, "__qualname__", repr(value))
+
+
+def _warn(run: Run, loss: Loss) -> None:
+    if run.interrupted:
+        warnings.warn(
+            f"interrupted: {run.replicates.size} of {run.n_replicates} replicates had finished and are kept",
+            InterruptedRunWarning,
+            stacklevel=3,
+        )
+    vacuous = int(run.events["vacuous"].sum())
+    if vacuous:
+        share = vacuous / (run.replicates.size * run.generations)
+        warnings.warn(
+            f"{share:.2%} of the fits were vacuous at {loss!r}: everything was masked, and the fit is a convention",
+            StatisticalWarning,
+            stacklevel=3,
+        )
+    log_std = run.metrics.get("log_std")
+    if log_std is not None and run.replicates.size > 1:
+        spread = float(log_std[:, -1].var(ddof=1))
+        if spread > 1:
+            warnings.warn(
+                f"the variance of log std is {spread:.3g} at the last generation: the scale is nearly log-normal, and "
+                "means of std or variance over replicates are far below their expectations; look at log_std or medians",
+                StatisticalWarning,
+                stacklevel=3,
+            )
