@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -319,11 +321,6 @@ def _assemble(recursion: Recursion, sizes: dict[str, int], blocks: dict[int, Blo
 def _provenance(
     model: Model, loss: Loss, regime: Regime, sizes: dict[str, int], seed: int, sampler: str, recursion: Recursion
 ) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    import numba
-    import scipy
-
     return {
         "family": model.describe()["name"],
         "model": model.describe(),
@@ -335,17 +332,17 @@ def _provenance(
         "sampler": sampler,
         "block_size": recursion.block_size,
         "bit_generator": "SFC64",
-        "versions": {
-            "tce_theory": version("tce_theory"),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "numba": numba.__version__,
-        },
+        "versions": _versions(),
         "platform": platform.platform(),
         "command": list(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    names = ("tce_theory", "numpy", "scipy", "numba")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def _plain(value: Any) -> Any:

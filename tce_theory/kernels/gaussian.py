@@ -79,32 +79,40 @@ def radius2_at(q):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gather(y, centre, low, high, few):
-    """Collect the points with d^2 in [low, high), farthest first, ties as one with a multiplicity.
+    """Collect the points with d^2 in [low, high), farthest first.
 
     The rows of `few` are d^2, the point, its multiplicity (and room to work). Returns the number of columns filled.
+    There can be more than FEW points only where the interval has shrunk to rounding; they are then at one distance,
+    and fill one column on either side of the centre.
     """
     found = np.int64(0)
     for i in range(y.size):  # without a branch: the processor could not predict it
         d2 = (y[i] - centre) * (y[i] - centre)
         few[3, min(found, FEW)] = y[i]
         found += np.int64(d2 >= low) & np.int64(d2 < high)
-    m = 0
-    for i in range(found if found <= FEW else y.size):
-        point = few[3, i] if found <= FEW else y[i]
-        d2 = (point - centre) * (point - centre)
-        if d2 < low or d2 >= high:
-            continue
-        j = m
-        while j > 0 and few[0, j - 1] < d2 - _ROUNDING:
-            j -= 1
-        if j > 0 and few[0, j - 1] <= d2 + _ROUNDING and (few[1, j - 1] > centre) == (point > centre):
-            few[2, j - 1] += 1.0
-            continue
-        for k in range(m, j, -1):
-            few[0, k], few[1, k], few[2, k] = few[0, k - 1], few[1, k - 1], few[2, k - 1]
-        few[0, j], few[1, j], few[2, j] = d2, point, 1.0
-        m += 1
-    return m
+    if found <= FEW:
+        for i in range(found):
+            point = few[3, i]
+            d2 = (point - centre) * (point - centre)
+            j = i
+            while j > 0 and few[0, j - 1] < d2:
+                few[0, j], few[1, j] = few[0, j - 1], few[1, j - 1]
+                j -= 1
+            few[0, j], few[1, j] = d2, point
+        few[2, :found] = 1.0
+        return found
+    few[2, :2] = 0.0
+    for i in range(y.size):
+        d2 = (y[i] - centre) * (y[i] - centre)
+        if low <= d2 < high:
+            side = 0 if y[i] < centre else 1
+            few[0, side], few[1, side] = d2, y[i]
+            few[2, side] += 1.0
+    if few[2, 0] > 0.0 and few[2, 1] > 0.0:
+        return 2
+    if few[2, 0] == 0.0:
+        few[:3, 0] = few[:3, 1]
+    return 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

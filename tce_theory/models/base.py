@@ -96,4 +96,4 @@ class Recursion(ABC):
 
 def block_size_for(cost: float) -> int:
     """Replicates in a block for a cost, in random numbers, of one generation: fewer the more it costs."""
-    return int(np.clip(2 ** int(np.log2(2**16 / max(cost, 1.0))), 1, 32)) if cost < 2**16 else 1
+    return int(np.clip(2 ** int(np.log2(2**16 / max(cost, 1.0))), 1, 64)) if cost < 2**16 else 1

@@ -337,8 +337,10 @@ class _GaussianRecursion(Recursion):
         exponent = np.zeros(shape, np.int32)
         masked = np.empty(shape if "masked_weight" in metrics else (0, 0))
         vacuous = np.zeros(replicates, np.int64)
-        start_fraction, start_exponent = math.frexp(self.model.std)
-        mean[:, 0], fraction[:, 0], exponent[:, 0] = self.model.mean, start_fraction, start_exponent
+        # the exponent stays 0 unless the scale comes near the end of the range of a float
+        middling = 1e-150 < self.model.std < 1e150
+        start = (self.model.std, 0) if middling else math.frexp(self.model.std)
+        mean[:, 0], fraction[:, 0], exponent[:, 0] = self.model.mean, *start
         if masked.size:
             masked[:, 0] = np.nan
         computed = {}
@@ -363,12 +365,16 @@ class _GaussianRecursion(Recursion):
             self._advance(rng, 0, mean, fraction, exponent, masked, vacuous, control)
             if control.stop[0]:
                 return Block({}, {})
-        log_std = np.log(fraction) + exponent * math.log(2) if exponent.any() else np.log(fraction)
-        std = np.ldexp(fraction, exponent)
-        lost = (std == 0) | np.isinf(std)
-        events = {"vacuous": vacuous, "underflow": np.where(lost.any(axis=1), lost.argmax(axis=1), -1)}
+        log_std = np.log(fraction) if set(metrics) - {"mean", "std", "w2_squared", "masked_weight"} else fraction
+        underflow = np.full(replicates, -1, np.int64)
+        std = fraction
+        if exponent.any():
+            log_std = np.log(fraction) + exponent * math.log(2)
+            std = np.ldexp(fraction, exponent)
+            lost = (std == 0) | np.isinf(std)
+            underflow = np.where(lost.any(axis=1), lost.argmax(axis=1), -1)
         built_in = {name: self._metric(name, mean, std, log_std, masked) for name in metrics}
-        return Block({**built_in, **computed}, events)
+        return Block({**built_in, **computed}, {"vacuous": vacuous, "underflow": underflow})
 
     def _advance(
         self,
