@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
-from workloads import Workload, workloads
+from workloads import Workload, cost_of_numbers, workloads
 
 
 def seconds(clock: Callable[[], float], work: Callable[[], object]) -> float:
@@ -74,6 +74,19 @@ def table(rows: list[dict[str, object]]) -> Table:
     return shown
 
 
+def floor_table(rows: list[dict[str, object]], pairs: list[Workload]) -> Table:
+    """How far each kernel is above the cost of its random numbers alone."""
+    costs = cost_of_numbers()
+    shown = Table(title="Floor: " + ", ".join(f"{name} {cost * 1e9:.1f} ns" for name, cost in costs.items()))
+    for column in ("work", "random numbers alone", "ours", "above the floor"):
+        shown.add_column(column, justify="left" if column == "work" else "right")
+    for row, pair in zip(rows, pairs, strict=True):
+        if not pair.at_most:
+            lowest, ours = pair.floor(costs), float(str(row["ours"]))
+            shown.add_row(pair.name, f"{lowest * 1e6:.3g} µs", f"{ours * 1e6:.3g} µs", f"{ours / lowest:.2f} ×")
+    return shown
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=5)
@@ -81,12 +94,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     options = parser.parse_args()
     pairs = workloads(options.scale)
-    rows = [compare(pair, options.repetitions) for pair in pairs]
-    rows += [scaling(pair, options.repetitions) for pair in pairs if not pair.at_most]
+    compared = [compare(pair, options.repetitions) for pair in pairs]
+    rows = compared + [scaling(pair, options.repetitions) for pair in pairs if not pair.at_most]
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
-        Console(width=150).print(table(rows))
+        console = Console(width=150)
+        console.print(table(rows))
+        console.print(floor_table(compared, pairs))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ number, so that costs can be given per generation.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,7 +24,10 @@ ACTIVE_STD = 0.85  # below sigma_c, so that every fit of the first generation is
 
 @dataclass(frozen=True)
 class Workload:
-    """One comparison: `ours` against `other`, and the ratio of their costs a generation that is to be reached."""
+    """One comparison: `ours` against `other`, and the ratio of their costs a generation that is to be reached.
+
+    `floor` gives the cost of the random numbers of one generation, from the costs of one number of each kind.
+    """
 
     name: str
     ours: Callable[[int], object]
@@ -31,6 +35,7 @@ class Workload:
     other_name: str
     generations: int
     other_generations: int
+    floor: Callable[[dict[str, float]], float]
     target: float
     at_most: bool = False
 
@@ -124,6 +129,42 @@ def _draw_normals(rng, y, repeats):
             y[i] = rng.standard_normal()
 
 
+@njit(nogil=True)
+def _draw(rng, kind, shape, y):
+    for i in range(y.size):
+        if kind == 0:
+            y[i] = rng.standard_normal()
+        elif kind == 1:
+            y[i] = rng.random()
+        else:
+            y[i] = rng.standard_gamma(shape)
+
+
+def cost_of_numbers() -> dict[str, float]:
+    """Return the processor seconds of one normal, uniform and gamma variate inside numba."""
+    rng, y = np.random.Generator(np.random.SFC64(1)), np.empty(1_000_000)
+    costs = {}
+    for kind, name in enumerate(("normal", "uniform", "gamma")):
+        _draw(rng, kind, 5000.0, y[:1])
+        started = time.process_time()
+        _draw(rng, kind, 5000.0, y)
+        costs[name] = (time.process_time() - started) / y.size
+    return costs
+
+
+def categorical_floor(loss: object, n: int) -> Callable[[dict[str, float]], float]:
+    """Return the floor of a categorical generation, from the classes that are alive in a run of it."""
+
+    def floor(costs: dict[str, float]) -> float:
+        run = tce.simulate(ZIPF, loss, n_samples=n, generations=200, replicates=32, metrics=["support"], seed=1)
+        alive = run.metrics["support"][:, :-1]
+        # one uniform a label where labels are few; else a normal and a uniform a class, and labels to fill up
+        by_class = alive * (costs["normal"] + costs["uniform"]) + 1.5 * math.sqrt(n) * costs["uniform"]
+        return float(np.where(n <= 3 * alive, n * costs["uniform"], by_class).mean())
+
+    return floor
+
+
 def draw_normals(n: int, generations: int) -> Callable[[], object]:
     """Draw the points inside numba and do nothing with them: the floor of any method that needs points."""
     rng, y = np.random.Generator(np.random.SFC64(1)), np.empty(n)
@@ -166,6 +207,7 @@ def gaussian_ce(scale: int) -> Workload:
         "NumPy loop over points",
         replicates * generations,
         500 * scale,
+        lambda costs: costs["gamma"] + costs["normal"],
         target=2000,
     )
 
@@ -177,11 +219,15 @@ def gaussian_tce(scale: int, *, fit_mean: bool) -> list[Workload]:
     ours = library(tce.Gaussian(std=ACTIVE_STD, fit_mean=fit_mean), tce.TCE(ACTIVE_GAMMA), n, replicates, 1, "std")
     ledger = numpy_gaussian_tce(n, others, fit_mean=fit_mean)
     draws = draw_normals(n, replicates)
+
+    def floor(costs: dict[str, float]) -> float:
+        return n * costs["normal"]
+
     return [
-        Workload(name, ours, ledger, "the ledger's algorithm in NumPy", replicates, others, target=10),
+        Workload(name, ours, ledger, "the ledger's algorithm in NumPy", replicates, others, floor, target=10),
         Workload(
-            name, ours, draws, "drawing the points in numba", replicates, replicates, target=10 if fit_mean else 4,
-            at_most=True,
+            name, ours, draws, "drawing the points in numba", replicates, replicates, floor,
+            target=10 if fit_mean else 4, at_most=True,
         ),
     ]  # fmt: skip
 
@@ -196,6 +242,7 @@ def categorical(scale: int, n: int, gamma: float | None, target: float) -> Workl
         "Generator.multinomial" + ("" if gamma is None else " and NumPy water-filling"),
         replicates * generations,
         others * generations,
+        categorical_floor(loss, n),
         target,
     )
 

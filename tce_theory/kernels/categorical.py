@@ -655,42 +655,44 @@ def _advance(
                 if truth[i] > 0.0:
                     index[size], probs[size] = i, truth[i]
                     size += 1
-            record(index, probs, size, truth, n_truth, np.nan, wanted, out[:, r, 0])
             fixation[r] = 0 if size == 1 else -1
-        for t in range(first + 1, out.shape[2]):
-            if stop[0]:
-                return
-            if fresh > 0.0:
-                previous[:] = 0.0
-                for i in range(size):
-                    previous[index[i]] = probs[i]
-                for i in range(n_classes):
-                    index[i] = i
-                    weights[i] = (1.0 - fresh) * previous[i] + fresh * truth[i]
-                size = n_classes
-            else:
-                previous[:size] = probs[:size]
-            if by_points:
-                counts[:size] = 0
-                n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
-                draw_points(rng, n - n_fresh, previous, size, counts, cumulative, guide)
-                if n_fresh > 0:
-                    draw_points(rng, n_fresh, truth, size, counts, cumulative, guide)
-            else:
-                draw_law(rng, n, weights if fresh > 0.0 else previous, size, counts, cumulative, guide)
-            if weight is None:
-                size, masked, is_vacuous = fit_counts(
-                    counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
-                )
-            else:
-                size, masked, is_vacuous = fit_counts_weighted(
-                    counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
-                )
-            vacuous[r] += is_vacuous
-            if size == 1 and fixation[r] < 0:
-                fixation[r] = t
-            record(index, probs, size, truth, n_truth, masked, wanted, out[:, r, t])
-            progress[slot] += 1
+        for t in range(first, out.shape[2]):
+            masked = np.nan  # generation 0 is no fit
+            if t > first:
+                if stop[0]:
+                    return
+                if fresh > 0.0:
+                    previous[:] = 0.0
+                    for i in range(size):
+                        previous[index[i]] = probs[i]
+                    for i in range(n_classes):
+                        index[i] = i
+                        weights[i] = (1.0 - fresh) * previous[i] + fresh * truth[i]
+                    size = n_classes
+                else:
+                    previous[:size] = probs[:size]
+                if by_points:
+                    counts[:size] = 0
+                    n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
+                    draw_points(rng, n - n_fresh, previous, size, counts, cumulative, guide)
+                    if n_fresh > 0:
+                        draw_points(rng, n_fresh, truth, size, counts, cumulative, guide)
+                else:
+                    draw_law(rng, n, weights if fresh > 0.0 else previous, size, counts, cumulative, guide)
+                if weight is None:
+                    size, masked, is_vacuous = fit_counts(
+                        counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
+                    )
+                else:
+                    size, masked, is_vacuous = fit_counts_weighted(
+                        counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
+                    )
+                vacuous[r] += is_vacuous
+                if size == 1 and fixation[r] < 0:
+                    fixation[r] = t
+                progress[slot] += 1
+            if t > first or first == 0:
+                record(index, probs, size, truth, n_truth, masked, wanted, out[:, r, t])
         sizes[0] = size
 
 
