@@ -21,7 +21,7 @@ import numpy as np
 
 from tce_theory.errors import DomainError, InterruptedRunWarning, StatisticalWarning
 from tce_theory.losses import Loss
-from tce_theory.models.base import Block, Control, Model, Recursion
+from tce_theory.models.base import Control, Model, Recursion
 from tce_theory.regimes import Regime, Replace
 from tce_theory.run import Run
 from tce_theory.validation import one_of, positive_integer
@@ -124,10 +124,10 @@ def simulate(
     names, functions = _split_metrics(model, metrics)
     seed = _entropy(seed)
     recursion = model.recursion(loss, sizes["n_samples"], regime, one_of("sampler", sampler, ("auto", "points")))
-    blocks = _run_blocks(recursion, sizes, names, functions, seed, _workers(n_jobs), progress)
-    run = _assemble(
-        recursion, sizes, blocks, provenance=_provenance(model, loss, regime, sizes, seed, sampler, recursion)
-    )
+    shape = sizes["replicates"], sizes["generations"] + 1
+    values = {name: np.empty(shape) for name in (*names, *functions)}
+    events = _run_blocks(recursion, sizes, values, names, functions, seed, _workers(n_jobs), progress)
+    run = _assemble(recursion, sizes, values, events, _provenance(model, loss, regime, sizes, seed, sampler, recursion))
     _warn(run, loss)
     return run
 
@@ -213,34 +213,40 @@ def block_generator(seed: int, block: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(block,))))
 
 
+def _rows(recursion: Recursion, sizes: dict[str, int], block: int) -> slice:
+    """Replicates of a block."""
+    first = block * recursion.block_size
+    return slice(first, min(first + recursion.block_size, sizes["replicates"]))
+
+
 def _run_blocks(
     recursion: Recursion,
     sizes: dict[str, int],
+    values: dict[str, np.ndarray],
     names: list[str],
     functions: dict[str, Callable[[Any], float]],
     seed: int,
     workers: int,
     progress: bool,
-) -> dict[int, Block]:
-    """Run all blocks in threads; after an interrupt return those that had finished."""
+) -> dict[int, dict[str, np.ndarray]]:
+    """Run all blocks in threads and fill `values`; return the events of the blocks that finished."""
     n_blocks = math.ceil(sizes["replicates"] / recursion.block_size)
     workers = min(workers, n_blocks)
     stop = np.zeros(1, np.uint8)
     counters = np.zeros(n_blocks * _SLOT_STRIDE, np.int64)
-    finished: dict[int, Block] = {}
+    finished: dict[int, dict[str, np.ndarray]] = {}
 
     def work(worker: int) -> None:
         # blocks are dealt in turn, so that each thread does its share without a queue
         for block in range(worker, n_blocks, workers):
-            first = block * recursion.block_size
-            rows = min(recursion.block_size, sizes["replicates"] - first)
-            control = Control(stop, counters, block * _SLOT_STRIDE)
-            result = recursion.run_block(
-                block_generator(seed, block), rows, sizes["generations"], names, functions, control
-            )
+            rows = _rows(recursion, sizes, block)
+            rng, control = block_generator(seed, block), Control(stop, counters, block * _SLOT_STRIDE)
+            result = recursion.run_block(rng, rows.stop - rows.start, sizes["generations"], names, functions, control)
             if stop[0]:
                 return
-            finished[block] = result
+            for name, array in result.metrics.items():
+                values[name][rows] = array
+            finished[block] = result.events
 
     with ThreadPoolExecutor(workers, thread_name_prefix="simulate") as pool:
         futures = [pool.submit(work, worker) for worker in range(workers)]
@@ -302,18 +308,23 @@ def _progress_bar(total: int) -> Iterator[Callable[[int], None] | None]:
             bar.stop()
 
 
-def _assemble(recursion: Recursion, sizes: dict[str, int], blocks: dict[int, Block], provenance: dict[str, Any]) -> Run:
-    order = sorted(blocks)
-    metrics = {name: np.concatenate([blocks[b].metrics[name] for b in order]) for name in blocks[order[0]].metrics}
-    events = {name: np.concatenate([blocks[b].events[name] for b in order]) for name in blocks[order[0]].events}
-    size = recursion.block_size
-    replicates = np.concatenate([np.arange(b * size, min((b + 1) * size, sizes["replicates"])) for b in order])
+def _assemble(
+    recursion: Recursion,
+    sizes: dict[str, int],
+    values: dict[str, np.ndarray],
+    events: dict[int, dict[str, np.ndarray]],
+    provenance: dict[str, Any],
+) -> Run:
+    blocks = sorted(events)
+    replicates = np.concatenate([np.arange(sizes["replicates"])[_rows(recursion, sizes, block)] for block in blocks])
+    if replicates.size < sizes["replicates"]:  # interrupted
+        values = {name: array[replicates] for name, array in values.items()}
     return Run(
-        metrics=metrics,
+        metrics=values,
         replicates=replicates,
         n_replicates=sizes["replicates"],
         generations=sizes["generations"],
-        events=events,
+        events={name: np.concatenate([events[block][name] for block in blocks]) for name in events[blocks[0]]},
         provenance=provenance,
     )
 
