@@ -316,7 +316,8 @@ def _assemble(
     provenance: dict[str, Any],
 ) -> Run:
     blocks = sorted(events)
-    replicates = np.concatenate([np.arange(sizes["replicates"])[_rows(recursion, sizes, block)] for block in blocks])
+    spans = [_rows(recursion, sizes, block) for block in blocks]
+    replicates = np.concatenate([np.arange(span.start, span.stop) for span in spans])
     if replicates.size < sizes["replicates"]:  # interrupted
         values = {name: array[replicates] for name, array in values.items()}
     return Run(

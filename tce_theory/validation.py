@@ -26,7 +26,7 @@ def finite_number(argument: str, value: Any) -> float:
     """Return `value` as a float, or raise DomainError if it is not a finite real number."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DomainError(argument, value, "a finite number") from None
     if isinstance(value, (str, bytes, bool, np.bool_)) or not math.isfinite(number):
         raise DomainError(argument, value, "a finite number")
@@ -83,7 +83,7 @@ def finite_array(argument: str, value: Any, *, ndim: int = 1, minimum_size: int 
         admissible += f" and at least {minimum_size} elements"
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DomainError(argument, value, admissible) from None
     if array.ndim != ndim or array.size < minimum_size:
         raise DomainError(argument, _Shape(array), admissible)

@@ -22,6 +22,7 @@ _EXPONENT_STEP = 512
 _TINY, _HUGE = 2.0**-_EXPONENT_STEP, 2.0**_EXPONENT_STEP
 FEW = 12  # so few candidates are sorted and scanned rather than bracketed further
 _ROUNDING = 1e-15  # two squared distances (of order one in these units) that differ by less are the same
+_ON_BOUNDARY = 1e-13  # so close to the squared radius counts as on it, where a bracket has shrunk to rounding
 _MAX_STEPS = 400  # twice what bisection of a float64 bracket can take
 
 
@@ -142,10 +143,10 @@ def fit_scale(y, centre, q_start, few):
         Squared distance of the points on the boundary, or -1.
     weight : float
         Total weight of the points on the boundary.
-    sum1 : float
-        Sum of y - centre over the points beyond the boundary.
-    count : float
-        Number of points beyond the boundary.
+    count, count_right : float
+        Number of points beyond the boundary, and of those right of the centre.
+    sum1, sum2 : float
+        Sums of y - centre and of its square over the points beyond the boundary.
     left, right : float
         Boundary point left and right of the centre, or NaN.
     n_left, n_right : float
@@ -181,7 +182,7 @@ def fit_scale(y, centre, q_start, few):
             q = sum2 / count if count > 0.0 else 0.5 * (low + high)
 
     m = _gather(y, centre, radius2_at(high), radius2_at(low), few)
-    count, sum1, sum2, _ = _sums(y, centre, radius2_at(low))
+    count, sum1, sum2, count_right = _sums(y, centre, radius2_at(low))
     i = 0
     while i < m:  # points enter from the farthest to the nearest, those at one distance together
         d2 = few[0, i]
@@ -197,47 +198,126 @@ def fit_scale(y, centre, q_start, few):
         entering = n_left + n_right
         if radius2_at((sum2 + entering * d2) / (count + entering)) >= d2:
             q = upper_variance(d2)
-            weight = min(max((sum2 - count * q) / (q - d2), 0.0), entering)
-            return q, d2, weight, sum1, count, left, right, n_left, n_right, passes
+            weight = min(max((sum2 - count * q) / (q - d2), 0.0), entering) if q > d2 else 0.0
+            if count + weight > 0.0:  # the same number, but precise near the floor too
+                q = (sum2 + weight * d2) / (count + weight)
+            return q, d2, weight, count, count_right, sum1, sum2, left, right, n_left, n_right, passes
         count += entering
+        count_right += n_right
         sum1 += math.sqrt(d2) * (n_right - n_left)
         sum2 += entering * d2
         i = j
-    return sum2 / count, -1.0, 0.0, sum1, count, np.nan, np.nan, 0.0, 0.0, passes
+    return sum2 / count, -1.0, 0.0, count, count_right, sum1, sum2, np.nan, np.nan, 0.0, 0.0, passes
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 def _sums_outside(y, left, right, centre):
-    """Count, sum and sum of squares of y - centre over the points outside [left, right], and numbers at the ends."""
-    count, sum1, sum2, n_left, n_right = 0.0, 0.0, 0.0, 0.0, 0.0
+    """Count, count on the right, sums of d = y - centre and d^2 over y outside [left, right]; numbers at the ends."""
+    count, count_right, sum1, sum2, n_left, n_right = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(y.size):
         d = y[i] - centre
         unmasked = 1.0 if (y[i] < left) | (y[i] > right) else 0.0
         n_left += 1.0 if y[i] == left else 0.0
         n_right += 1.0 if y[i] == right else 0.0
         count += unmasked
+        count_right += 1.0 if y[i] > right else 0.0
         sum1 += unmasked * d
         sum2 += unmasked * d * d
-    return count, sum1, sum2, n_left, n_right
+    return count, count_right, sum1, sum2, n_left, n_right
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fit_between(y, left, right):
     """Fit whose masked interval ends at two given points: (mean, q, left weight, right weight, is it the optimum).
 
-    Both weights follow from the two conditions of stationarity, which are linear in them.
+    The weights are totals left and right of the centre. Both follow from the two conditions of stationarity, which are
+    linear in them.
     """
     centre, radius = 0.5 * (left + right), 0.5 * (right - left)
     d2 = radius * radius
     if d2 >= _FLOOR or radius <= 0.0:
         return centre, _FLOOR, 0.0, 0.0, False
     q = upper_variance(d2)
-    count, sum1, sum2, n_left, n_right = _sums_outside(y, left, right, centre)
+    count, count_right, sum1, sum2, n_left, n_right = _sums_outside(y, left, right, centre)
     both, difference = (sum2 - count * q) / (q - d2), -sum1 / radius
     w_left, w_right = 0.5 * (both - difference), 0.5 * (both + difference)
     slack = _ROUNDING * y.size
     optimal = -slack <= w_left <= n_left + slack and -slack <= w_right <= n_right + slack
-    return centre, q, min(max(w_left, 0.0), n_left), min(max(w_right, 0.0), n_right), optimal
+    w_left, w_right = min(max(w_left, 0.0), n_left), min(max(w_right, 0.0), n_right)
+    return centre, q, count - count_right + w_left, count_right + w_right, optimal
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fit_at_end(y, centre, end, n_end, count, sum1, sum2, weight):
+    """Fit whose masked interval ends at one given point and at no other: (mean, q, weight, is it the optimum).
+
+    The weight of that point decides the weighted mean and variance, and is where the point then has density gamma.
+    The excess of its cross entropy falls as its weight grows, because the dual problem is concave: the root is unique.
+
+    Parameters
+    ----------
+    y : float array (n,)
+    centre : float
+        Origin of the sums.
+    end, n_end : float
+        The point, and how often it occurs.
+    count, sum1, sum2 : float
+        Number of unmasked points beyond the interval, and their sums of y - centre and of its square.
+    weight : float
+        First guess.
+    """
+    shift = sum1 / count
+    gap = end - centre - shift
+    spread, gap2 = max(sum2 / count - shift * shift, 0.0), gap * gap
+    low, high = count / (count + n_end), 1.0  # of the share of the points beyond the interval in the total weight
+    share = count / (count + weight)
+    for _ in range(_MAX_STEPS):
+        q = share * spread + share * (1.0 - share) * gap2
+        excess = share * share * gap2 + q * math.log(q)
+        if excess > 0.0:
+            high = share
+        else:
+            low = share
+        slope = 2.0 * share * gap2 + (1.0 + math.log(q)) * (spread + (1.0 - 2.0 * share) * gap2)
+        step = excess / slope
+        if abs(step) <= _ROUNDING * share:
+            break
+        share -= step
+        if not low < share < high:
+            share = 0.5 * (low + high)
+            if not low < share < high:
+                return centre, 1.0, 0.0, False
+    mean = centre + shift + (1.0 - share) * gap
+    left, right = min(end, 2.0 * mean - end), max(end, 2.0 * mean - end)
+    found, _, _, _, n_left, n_right = _sums_outside(y, left, right, mean)
+    optimal = found == count and (n_left if gap < 0.0 else n_right) == n_end and q > _FLOOR
+    return mean, q, count / share - count, optimal
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fit_of_totals(y, centre, total_left, total_right):
+    """Weighted mean and variance where the farthest points on either side have total weights that are given.
+
+    Returns mean, q, and the boundary point left and right of the mean or NaN.
+    """
+    ordered = np.sort(y)
+    slack = _ROUNDING * y.size
+    n_left, n_right = math.ceil(total_left - slack), math.ceil(total_right - slack)
+    sum1, sum2 = 0.0, 0.0
+    for i in range(n_left):
+        d, w = ordered[i] - centre, min(1.0, total_left - i)
+        sum1, sum2 = sum1 + w * d, sum2 + w * d * d
+    for i in range(n_right):
+        d, w = ordered[y.size - 1 - i] - centre, min(1.0, total_right - i)
+        sum1, sum2 = sum1 + w * d, sum2 + w * d * d
+    shift = sum1 / (total_left + total_right)
+    mean, q = centre + shift, max(sum2 / (total_left + total_right) - shift * shift, _FLOOR)
+    left, right = np.nan, np.nan
+    if n_left > 0 and abs((ordered[n_left - 1] - mean) ** 2 - radius2_at(q)) <= _ON_BOUNDARY:
+        left = ordered[n_left - 1]
+    if n_right > 0 and abs((ordered[y.size - n_right] - mean) ** 2 - radius2_at(q)) <= _ON_BOUNDARY:
+        right = ordered[y.size - n_right]
+    return mean, q, left, right
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -245,8 +325,10 @@ def fit_location_scale(y, mean, variance, few):
     """Exact truncated fit of mean and variance, in units of sigma_c; both ends of the masked interval are free.
 
     The profile over the mean is quasi-convex: the sign of g(c) = sum of w_i (y_i - c), with the weights of the fit
-    around c, tells the direction. False position finds the root; two certificates end the search at once: an interval
-    that ends at the two boundary points seen last, and an unmasked set that its own mean and variance reproduce.
+    around c, tells the direction. False position finds the root; three certificates end the search at once: an interval
+    that ends at the two boundary points seen last, one that ends at a single such point, and an unmasked set that its
+    own mean and variance reproduce. Where none holds to the last digit the bracket shrinks to rounding; its two ends
+    differ in points on the boundary alone, and their weights, mixed so that g vanishes, are stationary.
 
     Parameters
     ----------
@@ -262,59 +344,78 @@ def fit_location_scale(y, mean, variance, few):
     mean, q : float
     left, right : float
         Points on the boundary, or NaN.
-    left_weight, right_weight : float
-        Their total weights.
+    total_left, total_right : float
+        Total weights of the points left and right of the mean; both 0 if all are masked.
     steps : int
         Means tried.
     """
     reach = math.sqrt(y.size * variance)  # no point is farther from the mean
     low, high = mean - reach, mean + reach
-    g_low, g_high = 0.0, 0.0
+    at_low, at_high = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)  # g, total weight left and right
+    g_low, g_high = 0.0, 0.0  # as false position changes them
     last_left, last_right = np.nan, np.nan
     centre, side = mean, 0
     q = max(0.5 * (variance + 1.0), _FLOOR)
-    w_left, w_right, left, right = 0.0, 0.0, np.nan, np.nan
     for step in range(1, _MAX_STEPS):
         if variance + (centre - mean) ** 2 >= 1.0:  # so far from the mean that nothing is masked
-            q, d2, g, total = 1.0, -1.0, (mean - centre) * y.size, float(y.size)
+            count, _, _, total_right = _sums(y, centre, 0.0)
+            q, g, total_left = 1.0, (mean - centre) * count, count - total_right
         else:
-            q, d2, weight, sum1, count, left, right, n_left, n_right, _ = fit_scale(y, centre, q, few)
+            q, d2, weight, count, count_right, sum1, sum2, left, right, n_left, n_right, _ = fit_scale(
+                y, centre, q, few
+            )
+            total_left, total_right, g = count - count_right, count_right, sum1
             if d2 >= 0.0:
-                w_left, w_right = weight * n_left / (n_left + n_right), weight * n_right / (n_left + n_right)
-                g, total = sum1 + math.sqrt(d2) * (w_right - w_left), count + weight
                 new_left, new_right = (left if n_left > 0.0 else last_left), (right if n_right > 0.0 else last_right)
                 if (new_left != last_left or new_right != last_right) and new_left < new_right:
                     pair = fit_between(y, new_left, new_right)
                     if pair[4]:
                         return pair[0], pair[1], new_left, new_right, pair[2], pair[3], step
                 last_left, last_right = new_left, new_right
+                if (n_left == 0.0 or n_right == 0.0) and count > 0.0:
+                    end, n_end = (left, n_left) if n_left > 0.0 else (right, n_right)
+                    one = fit_at_end(y, centre, end, n_end, count, sum1, sum2, weight)
+                    if one[3]:
+                        if n_left > 0.0:
+                            return one[0], one[1], left, np.nan, total_left + one[2], total_right, step
+                        return one[0], one[1], np.nan, right, total_left, total_right + one[2], step
+                # of the ways to share the weight between the two sides that which brings g nearest to 0
+                radius = math.sqrt(d2)
+                w_right = 0.5 * (weight - sum1 / radius) if d2 > 0.0 else weight
+                w_right = min(max(w_right, weight - n_left, 0.0), weight, n_right)
+                g += radius * (2.0 * w_right - weight)
+                total_left, total_right = total_left + weight - w_right, total_right + w_right
             else:
-                g, total, shift = sum1, count, sum1 / count
+                shift = sum1 / count
                 _, _, _, n_right = _sums(y, centre, radius2_at(q))
                 count_new, _, _, right_new = _sums(y, centre + shift, radius2_at(q - shift * shift))
                 if q - shift * shift > _FLOOR and count_new == count and right_new == n_right:
-                    return centre + shift, q - shift * shift, np.nan, np.nan, 0.0, 0.0, step
+                    return centre + shift, q - shift * shift, np.nan, np.nan, total_left, total_right, step
+            if abs(g) <= _ROUNDING * (total_left + total_right):
+                return centre, q, left, right, total_left, total_right, step
         if g > 0.0:
-            low, g_low = centre, g
+            low, g_low, at_low = centre, g, (g, total_left, total_right)
             g_high = 0.5 * g_high if side == 1 else g_high
             side = 1
         else:
-            high, g_high = centre, g
+            high, g_high, at_high = centre, g, (g, total_left, total_right)
             g_low = 0.5 * g_low if side == -1 else g_low
             side = -1
-        if g == 0.0 or high - low <= _ROUNDING:
-            break
-        if step % 4 == 0:  # bounds the number of steps
+        if step % 4 == 0 or high - low <= _ROUNDING:  # bounds the number of steps
             centre = 0.5 * (low + high)
         elif g_low > 0.0 and g_high < 0.0:
             centre = (low * g_high - high * g_low) / (g_high - g_low)
         else:
-            centre += g / total
+            centre += g / (total_left + total_right)
         if not low < centre < high:
             centre = 0.5 * (low + high)
-    if d2 < 0.0:
-        return centre, q, np.nan, np.nan, 0.0, 0.0, step
-    return centre, q, left, right, w_left, w_right, step
+        if high - low <= _ROUNDING or not low < centre < high:
+            break
+    share = 1.0 if at_high[0] == 0.0 else at_high[0] / (at_high[0] - at_low[0]) if at_low[0] > 0.0 else 0.0
+    total_left = at_high[1] + share * (at_low[1] - at_high[1])
+    total_right = at_high[2] + share * (at_low[2] - at_high[2])
+    centre, q, left, right = _fit_of_totals(y, centre, total_left, total_right)
+    return centre, q, left, right, total_left, total_right, step
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -326,8 +427,8 @@ def fit_absolute(y, mean, variance, fit_mean, few):
     mean, q : float
     left, right : float
         Points on the boundary, or NaN.
-    left_weight, right_weight : float
-        Their total weights.
+    total_left, total_right : float
+        Total weights of the points left and right of the mean.
     steps : int
         Steps of the search.
     vacuous : bool
@@ -343,32 +444,43 @@ def fit_absolute(y, mean, variance, fit_mean, few):
             return centre, upper_variance(farthest * farthest), np.nan, np.nan, 0.0, 0.0, 1, True
     if fit_mean:
         fit = fit_location_scale(y, mean, variance, few)
-        return fit[0], fit[1], fit[2], fit[3], fit[4], fit[5], fit[6], False
+        return fit[0], fit[1], fit[2], fit[3], fit[4], fit[5], fit[6], fit[4] + fit[5] == 0.0
     start = max(0.5 * (variance + 1.0), _FLOOR)
-    q, d2, weight, _, _, left, right, n_left, n_right, passes = fit_scale(y, 0.0, start, few)
+    q, d2, weight, count, count_right, _, _, left, right, n_left, n_right, passes = fit_scale(y, 0.0, start, few)
     if d2 < 0.0:
-        return 0.0, q, np.nan, np.nan, 0.0, 0.0, passes, False
+        return 0.0, q, np.nan, np.nan, count - count_right, count_right, passes, False
     share = weight / (n_left + n_right)
-    return 0.0, q, left, right, share * n_left, share * n_right, passes, False
+    return 0.0, q, left, right, count - count_right + share * n_left, count_right + share * n_right, passes, False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def relative_radius2(radius, q):
+    """Squared radius of the masked interval; a trifle less, so that rounding does not mask a point at the radius.
+
+    At radius 1 all points can be at it, and q is off by the rounding of a sum over them.
+    """
+    return radius * radius * q * (1.0 - 1e-12)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fit_relative(y, centre, variance, radius):
     """Smallest self-consistent variance: the mean of d^2 over d^2 >= radius^2 q, reached upwards from the CE fit.
 
+    For a radius of at most 1 the farthest point is never masked, so that the fixed point exists.
+
     Returns
     -------
-    q : float
+    q, count : float
+        The variance, and the number of unmasked points.
     steps : int
     """
-    q, count = variance, -1.0
-    for step in range(y.size + 2):  # the unmasked set can only shrink, so n steps are the most
-        count_new, _, sum2, _ = _sums(y, centre, radius * radius * q)
-        if count_new == count or count_new == 0.0:  # none left can only be rounding, at radius 1
-            return q, step
-        count = count_new
+    q, count, steps = variance, float(y.size), 0
+    while True:  # the unmasked set can only shrink, so n steps are the most
+        found, _, sum2, _ = _sums(y, centre, relative_radius2(radius, q))
+        if found == count or found == 0.0:
+            return q, count, steps
+        count, steps = found, steps + 1
         q = max(q, sum2 / count)
-    return q, y.size + 2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -407,15 +519,6 @@ def mean_and_variance(y, fit_mean, ddof):
         mean = sum1 / y.size
     _, _, sum2, _ = _sums(y, mean, 0.0)
     return mean, sum2 / (y.size - ddof)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def unmasked_weight(y, mean, q, left, right, w_left, w_right):
-    """Total weight of the points under the fit of `fit_absolute`, in its units."""
-    if np.isnan(left) and np.isnan(right):
-        return _sums(y, mean, radius2_at(q))[0]
-    radius = mean - left if not np.isnan(left) else right - mean
-    return _sums(y, mean, radius * radius + 2.0 * _ROUNDING)[0] + w_left + w_right
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -552,14 +655,12 @@ def advance_points(
                     y[i] *= ratio
                 fit = fit_absolute(y, shift * ratio, variance * ratio * ratio, fit_mean, few)
                 if masked.size > 0:
-                    weight = 0.0 if fit[7] else unmasked_weight(y, fit[0], fit[1], fit[2], fit[3], fit[4], fit[5])
+                    weight = fit[4] + fit[5]
                 shift, variance, unit = fit[0], fit[1], threshold
                 unit_scale, unit_power = threshold, 0
                 vacuous[r] += fit[7]
             elif rule == RELATIVE:
-                variance, _ = fit_relative(y, shift, variance, threshold)
-                if masked.size > 0:
-                    weight = _sums(y, shift, threshold * threshold * variance)[0]
+                variance, weight, _ = fit_relative(y, shift, variance, threshold)
             elif rule in (PREVIOUS_ABSOLUTE, PREVIOUS_RELATIVE):
                 radius = threshold if rule == PREVIOUS_RELATIVE else previous_radius(std, threshold)
                 kept_mean, kept_variance, weight = fit_outside(y, old * radius, fit_mean)

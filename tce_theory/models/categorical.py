@@ -88,7 +88,7 @@ class Categorical(Model):
         object.__setattr__(self, "labels", names)
 
     def __repr__(self) -> str:
-        shown = np.array2string(self.probs, threshold=6, edgeitems=3, precision=4, separator=", ")
+        shown = np.array2string(self.probs, threshold=6, edgeitems=3, precision=4, separator=", ", max_line_width=1000)
         return f"Categorical({shown})" if self.size <= 6 else f"Categorical({shown}, size={self.size})"
 
     @property

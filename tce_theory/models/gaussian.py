@@ -19,6 +19,8 @@ from tce_theory.validation import finite_array, finite_number, positive_integer,
 
 __all__ = ["Gaussian"]
 
+_SAME_DISTANCE = 4e-15  # squared distances, in units of the critical variance, that differ by rounding alone
+
 
 @dataclass(frozen=True)
 class Gaussian(Model):
@@ -161,6 +163,8 @@ class Gaussian(Model):
             raise DomainError(
                 "gamma", loss.gamma, "at least e^(-1/2) = 0.606531 for the relative scale, or no fixed point exists"
             )
+        if loss.scale == "absolute" and not 0 < _critical_std(loss) < math.inf:
+            raise DomainError("gamma", loss.gamma, "between 2.3e-309 and 7.1e307, or the critical scale is no float")
         choices = ("auto", "max-entropy") if loss.mask == "current" and loss.scale == "absolute" else ("auto",)
         if loss.vacuous not in choices:
             raise UnsupportedCombinationError(
@@ -190,24 +194,31 @@ class Gaussian(Model):
         mean, _, std = self._cross_entropy(points)
         if std == 0:
             raise DegenerateFitError("data are identical: the likelihood of a Gaussian has no maximum")
-        model = self._replace(mean, std)
-        return self._fit(model, points, loss, np.ones(points.size), n_iter=0)
+        return self._fit(self._replace(mean, std), points, loss, np.ones(points.size), n_iter=0)
 
     def _replace(self, mean: float, std: float) -> Gaussian:
         return Gaussian(mean, std, self.fit_mean, self.ddof)
 
     def _cross_entropy(self, points: np.ndarray) -> tuple[float, np.ndarray, float]:
-        """Mean, deviations from it, standard deviation; scaled, so that squares neither under- nor overflow."""
-        mean = self.mean
-        if self.fit_mean:
-            # the first point as origin keeps the digits of data far from 0, and makes equal points exactly so
-            half = points / 2 - points[0] / 2
-            mean = float(points[0] + 2 * half.mean())
-        deviations = points - mean if self.fit_mean is False or points.max() > points.min() else np.zeros(points.size)
-        scale = float(np.abs(deviations).max())
-        if scale == 0 or not math.isfinite(scale):
-            return mean, deviations, scale
-        return mean, deviations, scale * math.sqrt(((deviations / scale) ** 2).sum() / (points.size - self.ddof))
+        """Mean, deviations from it, standard deviation, without under- or overflow on the way.
+
+        Deviations are taken from the first point on, which keeps the digits of data far from 0 (their mean, as a
+        float, may be off by more than their standard deviation) and makes equal points exactly so.
+        """
+        origin = float(points[0]) if self.fit_mean else self.mean
+        half = points / 2 - origin / 2
+        scale = float(np.abs(half).max())
+        if scale == 0:
+            return origin, half, 0.0
+        unit = half / scale
+        shift = float(unit.mean()) if self.fit_mean else 0.0
+        unit -= shift
+        std = math.sqrt((unit**2).sum() / (points.size - self.ddof))
+        with np.errstate(over="ignore"):
+            deviations = 2 * (half - scale * shift)
+        if not np.isfinite(deviations).all():
+            raise DomainError("data", f"points at a distance of 2 * {scale:g}", "points whose range is a finite number")
+        return origin + 2 * (scale * shift), deviations, 2 * (scale * std)
 
     def _fit(
         self,
@@ -243,14 +254,18 @@ class Gaussian(Model):
         mean, deviations, std = self._cross_entropy(points)
         if std >= critical_std:  # nothing is masked
             return self._fit(self._replace(mean, std), points, loss, np.ones(points.size), n_iter=0)
-        y = deviations / critical_std
         ratio = std / critical_std
-        few = np.empty((4, kernel.FEW + 1))
-        centre, q, left, right, w_left, w_right, steps, vacuous = kernel.fit_absolute(
-            y, 0.0, ratio * ratio, self.fit_mean, few
+        centre, q, left, right, total_left, total_right, steps, vacuous = kernel.fit_absolute(
+            deviations / critical_std, 0.0, ratio * ratio, self.fit_mean, np.empty((4, kernel.FEW + 1))
         )
         model = self._replace(mean + critical_std * centre, critical_std * math.sqrt(q))
-        weights, boundary = _hinge_weights(y - centre, q, left - centre, right - centre, w_left, w_right)
+        weights, boundary = _hinge_weights(
+            deviations / critical_std - centre,
+            q,
+            (left - centre, right - centre),
+            (total_left, total_right),
+            fit_mean=self.fit_mean,
+        )
         if vacuous:
             weights = np.zeros(points.size)
         return self._fit(model, points, loss, weights, n_iter=steps, vacuous=vacuous, boundary=boundary)
@@ -263,8 +278,8 @@ class Gaussian(Model):
         if std == 0:
             raise DegenerateFitError("data are identical: a relative threshold leaves the scale undetermined")
         y = deviations / std
-        q, steps = kernel.fit_relative(y, 0.0, 1.0, loss.relative_radius)
-        weights = (y * y >= loss.relative_radius**2 * q).astype(np.float64)
+        q, _, steps = kernel.fit_relative(y, 0.0, 1.0, loss.relative_radius)
+        weights = (y * y >= kernel.relative_radius2(loss.relative_radius, q)).astype(np.float64)
         return self._fit(self._replace(mean, std * math.sqrt(q)), points, loss, weights, n_iter=steps)
 
     def _fit_previous(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[Gaussian]:
@@ -276,7 +291,8 @@ class Gaussian(Model):
             if loss.scale == "relative"
             else float(kernel.previous_radius(self.std, _critical_std(loss)))
         )
-        kept = np.abs(points - self.mean) >= radius * self.std
+        with np.errstate(over="ignore"):
+            kept = np.abs(points - self.mean) >= radius * self.std
         weights = kept.astype(np.float64)
         if kept.sum() < (2 if self.fit_mean else 1):
             return self._fit(self, points, loss, np.zeros(points.size), n_iter=0, vacuous=True)
@@ -293,24 +309,35 @@ class Gaussian(Model):
 
 
 def _critical_std(loss: TruncatedCrossEntropy) -> float:
-    """Scale at which the peak density reaches the threshold; inf or 0 where that leaves the range of a float."""
+    """Scale at which the peak density reaches the threshold."""
     return 1 / (loss.gamma * math.sqrt(2 * math.pi))
 
 
 def _hinge_weights(
-    y: np.ndarray, q: float, left: float, right: float, w_left: float, w_right: float
+    y: np.ndarray, q: float, ends: tuple[float, float], totals: tuple[float, float], *, fit_mean: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of each point, and which lie on the boundary, from the fit in units of the critical scale."""
+    """Weight of each point, and which lie on the boundary, from the fit in units of the critical scale.
+
+    Points `y` and `ends` (on the boundary left and right of the mean, or NaN) are relative to the mean; `totals` are
+    the weights of all points on either side. The sides matter where the mean is fitted; where it is known, points at
+    one distance have one weight.
+    """
     from tce_theory.kernels import gaussian as kernel
 
-    ends = [abs(end) for end in (left, right) if not math.isnan(end)]
-    if not ends:
-        return (y * y >= kernel.radius2_at(q)).astype(np.float64), np.zeros(y.size, bool)
-    boundary = np.abs(y * y - max(ends) ** 2) <= 4e-15
-    weights = (y * y > max(ends) ** 2).astype(np.float64)
-    for side, total in ((boundary & (y < 0), w_left), (boundary & (y >= 0), w_right)):
-        if side.any():
-            weights[side] = total / side.sum()
+    y2 = y * y
+    known = [end * end for end in ends if not math.isnan(end)] or [kernel.radius2_at(q)]
+    sides = [(known[0] if math.isnan(end) else end * end) for end in ends]
+    groups = list(zip(sides, totals, (y < 0, y >= 0), strict=True))
+    if not fit_mean or min(sides) <= _SAME_DISTANCE:  # at the centre there are no sides either
+        groups = [(known[0], sum(totals), np.ones(y.size, bool))]
+    weights, boundary = np.zeros(y.size), np.zeros(y.size, bool)
+    for radius2, total, side in groups:
+        on = side & (np.abs(y2 - radius2) <= _SAME_DISTANCE)
+        beyond = side & ~on & (y2 > radius2)
+        weights[beyond] = 1
+        if on.any():
+            weights[on] = np.clip((total - np.count_nonzero(beyond)) / np.count_nonzero(on), 0, 1)
+        boundary |= on
     return weights, boundary
 
 
