@@ -225,7 +225,7 @@ def project_on_cap(counts, size, n, gamma, probs):
             if counts[i] > limit:
                 found += 1
                 above += counts[i]
-        if found == capped:
+        if found <= capped:  # fewer can only be rounding, at a class that is just capped
             break
         capped = found
         multiplier = (n - above) / (1.0 - capped * gamma)
@@ -307,20 +307,25 @@ def warm_end(previous, drawn, size, gamma, probs):
     if frozen:
         probs[:size] = previous[:size]
         return
-    tau = np.inf if lost else 0.0
-    if not lost and not (free == 1 and not above):  # with one free class its share is what is left, whatever tau
-        low, high = 0.0, 1.0
-        while _warm_normaliser(previous, drawn, size, gamma, high)[1] > 0.0:
-            low, high = high, 4.0 * high
-        for _ in range(_MAX_STEPS):
-            tau = 0.5 * (low + high) if low == 0.0 or high < 4.0 * low else math.sqrt(low * high)
-            if not low < tau < high or high - low <= 1e-15 * high:
-                break
-            if _warm_normaliser(previous, drawn, size, gamma, tau)[1] > 0.0:
-                low = tau
-            else:
-                high = tau
-    z, _ = _warm_normaliser(previous, drawn, size, gamma, tau)
+    # with one free class its share is what is left, whatever tau; else the root is bracketed upwards and bisected
+    search = not lost and (free != 1 or above)
+    low, high, z = 0.0, np.inf, 0.0
+    tau = np.inf if lost else 1.0
+    for _ in range(4 * _MAX_STEPS):
+        z, excess = _warm_normaliser(previous, drawn, size, gamma, tau)
+        if not search:
+            break
+        if excess > 0.0:
+            low = tau
+        else:
+            high = tau
+        if high == np.inf:
+            tau *= 4.0
+            continue
+        middle = math.sqrt(low * high) if high > 4.0 * low > 0.0 else 0.5 * (low + high)
+        if not low < middle < high or high - low <= 1e-15 * high:
+            break
+        tau = middle
     for i in range(size):
         a = _free_mass(previous[i], tau) / z if previous[i] > 0.0 else 0.0
         if drawn[i] > 0:
@@ -355,35 +360,13 @@ def _log_pull(u, rule, gamma, parameter, weight):
 @njit(nogil=True, error_model="numpy")
 def _class_at(target, start, rule, gamma, parameter, weight):
     """Logarithm of the p at which `_log_pull` falls to the target; above 0 where even p = 1 pulls harder."""
-    g_start = _log_pull(start, rule, gamma, parameter, weight) - target
-    if g_start == 0.0:
-        return start
-    # where the weight falls with p the pull falls by at least as much as log p grows, so this step is long enough
-    step = g_start
-    low, high, g_low, g_high = start, start, g_start, g_start
-    if g_start > 0.0:
-        while g_high > 0.0 and high < 0.0:
-            low, g_low = high, g_high
-            high = min(high + step, 0.0)
-            step *= 2.0
-            g_high = _log_pull(high, rule, gamma, parameter, weight) - target
-        if g_high > 0.0:
-            return g_high  # beyond p = 1 the weight is taken as constant, so that the sum over classes stays monotone
-    else:
-        while g_low <= 0.0:
-            high, g_high = low, g_low
-            low += step
-            step *= 2.0
-            g_low = _log_pull(low, rule, gamma, parameter, weight) - target
-    side = 0
-    for step_number in range(_MAX_STEPS):
-        u = 0.5 * (low + high)
-        if step_number % 4 != 3 and g_high > -np.inf:  # every fourth step halves
-            u = (low * g_high - high * g_low) / (g_high - g_low)
-        if not low < u < high:
-            u = 0.5 * (low + high)
+    low, high, g_low, g_high = -np.inf, np.inf, 0.0, 0.0
+    u, reach, side = start, 1.0, 0
+    for step in range(2 * _MAX_STEPS):
         g = _log_pull(u, rule, gamma, parameter, weight) - target
         if g > 0.0:
+            if u >= 0.0:
+                return g  # beyond p = 1 the weight is taken as constant, so that the sum over classes stays monotone
             low, g_low = u, g
             g_high = 0.5 * g_high if side == 1 else g_high
             side = 1
@@ -391,9 +374,20 @@ def _class_at(target, start, rule, gamma, parameter, weight):
             high, g_high = u, g
             g_low = 0.5 * g_low if side == -1 else g_low
             side = -1
-        if abs(g) <= 1e-16 * max(1.0, -target) or high - low <= 4e-16 * max(1.0, -low):
+        if abs(g) <= 1e-16 * max(1.0, -target):
             return u
-    return 0.5 * (low + high)
+        if high == np.inf or low == -np.inf:
+            # where the weight falls with p the pull falls by at least as much as log p grows: g is far enough to go
+            u = min(u + g * reach, 0.0)
+            reach *= 2.0
+            continue
+        if high - low <= 4e-16 * max(1.0, -low):
+            return u
+        middle = 0.5 * (low + high)
+        u = middle if step % 4 == 3 or g_high == -np.inf else (low * g_high - high * g_low) / (g_high - g_low)
+        if not low < u < high:
+            u = middle
+    return u
 
 
 @njit(nogil=True, error_model="numpy")
