@@ -305,7 +305,8 @@ def warm_end(previous, drawn, size, gamma, probs):
         elif previous[i] > 0.0:
             free += 1
     if frozen:
-        probs[:size] = previous[:size]
+        for i in range(size):  # loops, here and below, because numba compiles the copy of a slice for seconds
+            probs[i] = previous[i]
         return
     # with one free class its share is what is left, whatever tau; else the root is bracketed upwards and bisected
     search = not lost and (free != 1 or above)
@@ -664,7 +665,8 @@ def _advance(
                         weights[i] = (1.0 - fresh) * previous[i] + fresh * truth[i]
                     size = n_classes
                 else:
-                    previous[:size] = probs[:size]
+                    for i in range(size):
+                        previous[i] = probs[i]
                 if by_points:
                     counts[:size] = 0
                     n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0

@@ -112,7 +112,8 @@ def _gather(y, centre, low, high, few):
     if few[2, 0] > 0.0 and few[2, 1] > 0.0:
         return 2
     if few[2, 0] == 0.0:
-        few[:3, 0] = few[:3, 1]
+        for row in range(3):  # a loop, because numba compiles the copy of a slice for seconds
+            few[row, 0] = few[row, 1]
     return 1
 
 
