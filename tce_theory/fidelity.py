@@ -73,7 +73,9 @@ class FidelityInterval:
     replicates : numpy.ndarray
         Int64 (R,): index of the replicate behind each row, which a paired comparison needs.
     seed : int or None
-        Seed of the run. Runs with the same seed share their noise.
+        Seed of the run.
+    stream : str or None
+        What the run used its random numbers for. Runs with the same seed and stream share their noise.
 
     Raises
     ------
@@ -102,6 +104,7 @@ class FidelityInterval:
     interpolated: bool
     replicates: np.ndarray
     seed: int | None = None
+    stream: str | None = None
 
     def __post_init__(self) -> None:
         times = finite_array("times", self.times).copy()
@@ -346,6 +349,7 @@ def fidelity_interval(
     metric: str = "metric",
     replicates: Any = None,
     seed: int | None = None,
+    stream: str | None = None,
 ) -> FidelityInterval:
     """First generation at which a metric crosses a threshold, replicate by replicate.
 
@@ -375,6 +379,8 @@ def fidelity_interval(
         Indices of the replicates in the rows; 0, 1, … by default.
     seed : int, optional
         Seed of the run that the values come from.
+    stream : str, optional
+        What that run used its random numbers for: with the seed it tells whether two runs share their noise.
 
     Returns
     -------
@@ -426,6 +432,7 @@ def fidelity_interval(
         interpolated=bool(interpolate),
         replicates=indices,
         seed=seed,
+        stream=stream,
     )
 
 
@@ -751,15 +758,18 @@ def _warn_of_comparison(baseline: FidelityInterval, treated: FidelityInterval, p
         _warn(f"the sides differ in what is a failure: {_in_words(baseline)}; {_in_words(treated)}", stacklevel=4)
     if None in (baseline.seed, treated.seed):
         return
-    if baseline.seed == treated.seed and not paired:
+    shared = (baseline.seed, baseline.stream) == (treated.seed, treated.stream)
+    if shared and not paired:
         _warn(
             f"both sides come from seed {baseline.seed} and share their noise: pass paired=True, or run them with "
             "different seeds",
             stacklevel=4,
         )
-    if baseline.seed != treated.seed and paired:
+    if paired and not shared:
+        sides = " and ".join(f"seed {side.seed} ({side.stream or 'unknown stream'})" for side in (baseline, treated))
         _warn(
-            f"paired=True, but seeds {baseline.seed} and {treated.seed} share no noise: nothing is paired", stacklevel=4
+            f"paired=True, but {sides} share no noise: nothing is paired (use one seed and sampler='points')",
+            stacklevel=4,
         )
 
 

@@ -50,6 +50,8 @@ class Counts:
             raise DomainError("counts", float(array[bad][0]), "nonnegative whole numbers, at most 2**53")
         if not array.any():
             raise DomainError("counts", "all 0", "above 0 for at least one class")
+        if array.sum() > 2**53:
+            raise DomainError("counts", f"a total of {array.sum():g}", "at most 2**53 in total")
         whole = array.astype(np.int64)
         whole.flags.writeable = False
         object.__setattr__(self, "values", whole)
@@ -81,7 +83,8 @@ class Fit(Generic[ModelT]):
     boundary_index : numpy.ndarray
         Data points (or classes) that sit exactly on p = gamma, whose weight the stationarity fixes between 0 and 1.
     vacuous : bool
-        Whether everything is masked, so that the fit is a matter of convention.
+        Whether everything is masked (or, under a previous mask, all but one point of a Gaussian with a free mean), so
+        that the fit is a matter of convention.
     n_iter : int
         Steps of the search; 0 for a closed form.
     """
@@ -153,7 +156,7 @@ def fit(model: ModelT, data: Any, loss: Loss) -> Fit[ModelT]:
     result = model.fit(data, loss)
     if result.vacuous:
         warnings.warn(
-            f"every data point is masked at {loss!r}: the fit is one of many, chosen by convention",
+            f"the data that {loss!r} leaves unmasked determine no fit: this one is chosen by convention",
             StatisticalWarning,
             stacklevel=2,
         )

@@ -355,9 +355,11 @@ class TruncatedCrossEntropy(Loss):
         the probability that decides; `value` takes p for both, which is the loss where a fit starts from the previous
         model.
     vacuous : {"auto", "warm", "max-entropy", "drawn-only"}
-        Which minimiser a fit takes if some model masks every sample: where gradient flow from the previous model ends,
-        the one of largest entropy, or the one that loses every class that was not drawn. ``"auto"`` leaves it to the
-        family. It matters to fits alone.
+        Which minimiser a fit takes if some model masks every sample. ``"warm"``: where gradient flow from the previous
+        model ends (for a previous model above the cap a convention close to it). ``"max-entropy"``: the minimiser of
+        largest entropy among all models of the family, which gives mass to classes that were lost, too.
+        ``"drawn-only"``: the uniform model on the classes that were drawn; all others are lost. ``"auto"``: warm for
+        categorical models, max-entropy for Gaussian ones. It matters to fits alone.
 
     Attributes
     ----------

@@ -46,12 +46,15 @@ def gaussian_kl(
     0.443147
     """
     log_ratio = 2 * (np.asarray(log_std_p) - log_std_q)
-    with np.errstate(over="ignore"):
-        # e^x - 1 - x, without cancellation for small x
+    with np.errstate(over="ignore", invalid="ignore"):
+        # e^x - 1 - x, by its series where the difference would cancel
         spread = np.where(
-            np.abs(log_ratio) < 1e-4, log_ratio**2 * (0.5 + log_ratio / 6), np.expm1(log_ratio) - log_ratio
+            np.abs(log_ratio) < 1e-3,
+            log_ratio**2 * (0.5 + log_ratio * (1 / 6 + log_ratio * (1 / 24 + log_ratio / 120))),
+            np.expm1(log_ratio) - log_ratio,
         )
-        shift = ((np.asarray(mean_p) - mean_q) * np.exp(-np.asarray(log_std_q))) ** 2
+        distance = np.asarray(mean_p) - mean_q
+        shift = np.where(distance == 0, 0.0, (distance * np.exp(-np.asarray(log_std_q))) ** 2)  # 0 times inf is 0 here
         return np.asarray(0.5 * (spread + shift))[()]
 
 
@@ -88,7 +91,7 @@ def heterozygosity(probs: np.ndarray) -> float:
     >>> heterozygosity(np.array([0.5, 0.5]))
     0.5
     """
-    return float(1 - (probs**2).sum())
+    return float((probs * (1 - probs)).sum())  # near fixation 1 - sum of squares would cancel
 
 
 def total_variation(p: np.ndarray, q: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -21,7 +21,7 @@ import numpy as np
 
 from tce_theory.errors import DomainError, InterruptedRunWarning, StatisticalWarning
 from tce_theory.losses import Loss
-from tce_theory.models.base import Control, Model, Recursion
+from tce_theory.models.base import Block, Control, Model, Recursion
 from tce_theory.regimes import Regime, Replace
 from tce_theory.run import Run
 from tce_theory.validation import one_of, positive_integer
@@ -126,9 +126,9 @@ def simulate(
     recursion = model.recursion(loss, sizes["n_samples"], regime, one_of("sampler", sampler, ("auto", "points")))
     shape = sizes["replicates"], sizes["generations"] + 1
     values = {name: np.empty(shape) for name in (*names, *functions)}
-    events = _run_blocks(recursion, sizes, values, names, functions, seed, _workers(n_jobs), progress)
-    run = _assemble(recursion, sizes, values, events, _provenance(model, loss, regime, sizes, seed, sampler, recursion))
-    _warn(run, loss)
+    blocks = _run_blocks(recursion, sizes, values, names, functions, seed, _workers(n_jobs), progress)
+    run = _assemble(recursion, sizes, values, blocks, _provenance(model, loss, regime, sizes, seed, sampler, recursion))
+    _warn(run, loss, [block.last_log_scale for block in blocks.values() if block.last_log_scale is not None])
     return run
 
 
@@ -228,13 +228,13 @@ def _run_blocks(
     seed: int,
     workers: int,
     progress: bool,
-) -> dict[int, dict[str, np.ndarray]]:
-    """Run all blocks in threads and fill `values`; return the events of the blocks that finished."""
+) -> dict[int, Block]:
+    """Run all blocks in threads and fill `values`; return what else the blocks that finished have yielded."""
     n_blocks = math.ceil(sizes["replicates"] / recursion.block_size)
     workers = min(workers, n_blocks)
     stop = np.zeros(1, np.uint8)
     counters = np.zeros(n_blocks * _SLOT_STRIDE, np.int64)
-    finished: dict[int, dict[str, np.ndarray]] = {}
+    finished: dict[int, Block] = {}
 
     def work(worker: int) -> None:
         # blocks are dealt in turn, so that each thread does its share without a queue
@@ -246,7 +246,7 @@ def _run_blocks(
                 return
             for name, array in result.metrics.items():
                 values[name][rows] = array
-            finished[block] = result.events
+            finished[block] = replace(result, metrics={})
 
     with ThreadPoolExecutor(workers, thread_name_prefix="simulate") as pool:
         futures = [pool.submit(work, worker) for worker in range(workers)]
@@ -312,11 +312,11 @@ def _assemble(
     recursion: Recursion,
     sizes: dict[str, int],
     values: dict[str, np.ndarray],
-    events: dict[int, dict[str, np.ndarray]],
+    blocks: dict[int, Block],
     provenance: dict[str, Any],
 ) -> Run:
-    blocks = sorted(events)
-    spans = [_rows(recursion, sizes, block) for block in blocks]
+    order = sorted(blocks)
+    spans = [_rows(recursion, sizes, block) for block in order]
     replicates = np.concatenate([np.arange(span.start, span.stop) for span in spans])
     if replicates.size < sizes["replicates"]:  # interrupted
         values = {name: array[replicates] for name, array in values.items()}
@@ -325,7 +325,7 @@ def _assemble(
         replicates=replicates,
         n_replicates=sizes["replicates"],
         generations=sizes["generations"],
-        events={name: np.concatenate([events[block][name] for block in blocks]) for name in events[blocks[0]]},
+        events={name: np.concatenate([blocks[b].events[name] for b in order]) for name in blocks[order[0]].events},
         provenance=provenance,
     )
 
@@ -343,6 +343,7 @@ def _provenance(
         "seed": seed,
         "sampler": sampler,
         "block_size": recursion.block_size,
+        "stream": recursion.stream,
         "bit_generator": "SFC64",
         "versions": _versions(),
         "platform": platform.platform(),
@@ -361,7 +362,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool)) else getattr(value, "__qualname__", repr(value))
 
 
-def _warn(run: Run, loss: Loss) -> None:
+def _warn(run: Run, loss: Loss, last_log_scales: list[np.ndarray]) -> None:
     if run.interrupted:
         warnings.warn(
             f"interrupted: {run.replicates.size} of {run.n_replicates} replicates had finished and are kept",
@@ -372,13 +373,12 @@ def _warn(run: Run, loss: Loss) -> None:
     if vacuous:
         share = vacuous / (run.replicates.size * run.generations)
         warnings.warn(
-            f"{share:.2%} of the fits were vacuous at {loss!r}: everything was masked, and the fit is a convention",
+            f"{share:.2%} of the fits were vacuous at {loss!r}: the unmasked data determined none, a convention did",
             StatisticalWarning,
             stacklevel=3,
         )
-    log_std = run.metrics.get("log_std")
-    if log_std is not None and run.replicates.size > 1:
-        spread = float(log_std[:, -1].var(ddof=1))
+    if run.replicates.size > 1 and last_log_scales:
+        spread = float(np.concatenate(last_log_scales).var(ddof=1))
         if spread > 1:
             warnings.warn(
                 f"the variance of log std is {spread:.3g} at the last generation: the scale is nearly log-normal, and "

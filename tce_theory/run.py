@@ -134,6 +134,13 @@ class Run:
         """Seed that reproduces the run."""
         return int(self.provenance["seed"])
 
+    @property
+    def _stream(self) -> str | None:
+        """What decides, beside the seed, whether two runs share their noise."""
+        if "stream" not in self.provenance:
+            return None
+        return f"{self.provenance['stream']}, blocks of {self.provenance.get('block_size')}"
+
     def fidelity_interval(
         self,
         metric: str,
@@ -184,6 +191,7 @@ class Run:
             metric=metric,
             replicates=self.replicates,
             seed=self.seed,
+            stream=self._stream,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

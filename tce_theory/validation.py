@@ -95,7 +95,8 @@ def finite_array(argument: str, value: Any, *, ndim: int = 1, minimum_size: int 
 def probability_vector(argument: str, value: Any) -> np.ndarray:
     """Return `value` as a float64 vector of nonnegative entries that sum to 1.
 
-    The sum may be off by 1e-9, which is divided out: decimals such as 0.1 + 0.2 + 0.7 are meant.
+    The sum may be off by 1e-9, which is divided out, unless it is no more than rounding: a probability that was given
+    as a threshold should stay on the threshold.
     """
     array = finite_array(argument, value)
     if (array < 0).any():
@@ -103,8 +104,8 @@ def probability_vector(argument: str, value: Any) -> np.ndarray:
     total = array.sum()
     if abs(total - 1) > 1e-9:
         raise DomainError(argument, _Sum(total), "a vector of nonnegative numbers that sum to 1")
-    normalised: np.ndarray = array / total
-    return normalised
+    rounding = 4 * np.finfo(np.float64).eps * max(1.0, math.log2(array.size))
+    return array.copy() if abs(total - 1) <= rounding else np.asarray(array / total)
 
 
 class _Shape:

@@ -27,17 +27,17 @@ _MAX_STEPS = 200
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 def _sums(values, size):
-    """Sum and sum of squares, in whatever order the compiler finds fastest."""
-    total, squares = 0.0, 0.0
+    """Sum p and p (1 - p), in whatever order the compiler finds fastest."""
+    total, products = 0.0, 0.0
     for i in range(size):
         total += values[i]
-        squares += values[i] * values[i]
-    return total, squares
+        products += values[i] * (1.0 - values[i])
+    return total, products
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _poisson_mass(k, mean):
-    """Poisson probability of k; relative error below 1e-12 for k near a mean up to 10^12."""
+    """Poisson probability of k; relative error below 1e-11 for k near a mean up to 10^9, 1e-9 up to 10^12."""
     if k < 0.0:
         return 0.0
     if k < 10.0:
@@ -279,10 +279,15 @@ def warm_end(previous, drawn, size, gamma, probs):
     """End of the logit gradient flow from the previous model, fewer classes drawn than 1/gamma (slug warm-degenerate).
 
     Off the drawn classes exp(-logit) grows at one rate, so the unnormalised masses are a_j = q_j / (1 + tau q_j); the
-    sum of the logits is conserved; the flow stops when every drawn class has at least gamma. A drawn class that
-    started above gamma is masked, hence free, until it falls to gamma. Both facts fix tau and the normaliser Z:
-    drawn classes end at gamma, or at a_j/Z where that is larger and they started above. A class that is drawn though
-    the previous model excludes it (a fresh point) is taken at the limit of small probabilities.
+    sum of the logits is conserved; the flow stops when every drawn class has at least gamma. From a previous model
+    within the cap every drawn class ends at gamma, and both facts fix tau and the normaliser Z. A class that is drawn
+    though the previous model excludes it (a fresh point) is taken at the limit of small probabilities.
+
+    A previous model above the cap stays as it is if every drawn class has at least gamma. If not, the flow has no
+    closed form, and its end depends on the counts, because a class that was held at gamma can be let go again. The fit
+    is then a convention, not the end of the flow: the same two equations, with a_j/Z for a drawn class that started
+    above gamma and would stay there. Of 300 random cases 13 differed from the flow by more than 0.005, one by 0.066.
+    It happens before the first fit that is not vacuous, and never after.
 
     Parameters
     ----------
@@ -530,7 +535,11 @@ def _fit_counts(
     if rule == CAP:
         if room >= -_CAP_ROUNDING:
             probs[:kept] = 1.0 / kept
-            return kept, float(n), room > _CAP_ROUNDING
+            # S gamma = 1 has one minimiser; the weights are those of the limit from above, f_min / f_i
+            smallest = n
+            for i in range(kept):
+                smallest = min(smallest, counts[i])
+            return kept, float(n) if room > _CAP_ROUNDING else float(n - kept * smallest), room > _CAP_ROUNDING
         return kept, n - project_on_cap(counts, kept, n, gamma, probs), False
     if parameter is not None:
         multiplier = balance(counts, kept, n, rule, gamma, parameter, weight, probs)
@@ -566,7 +575,7 @@ def record(index, probs, size, truth, n_truth, masked, wanted, out):
     if wanted[MASKED_WEIGHT] >= 0:
         out[wanted[MASKED_WEIGHT]] = masked
     if wanted[HETEROZYGOSITY] >= 0:
-        out[wanted[HETEROZYGOSITY]] = 1.0 - _sums(probs, size)[1]
+        out[wanted[HETEROZYGOSITY]] = _sums(probs, size)[1]
     if wanted[MAX_PROB] >= 0:
         largest = 0.0
         for i in range(size):

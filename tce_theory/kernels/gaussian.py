@@ -631,7 +631,7 @@ def advance_points(
     masked : float array (replicates, generations + 1) or (0, 0)
         Weight that the mask removed from each fit.
     vacuous : int64 array (replicates,)
-        Counts the generations in which every point was masked.
+        Counts the generations in which too little was left unmasked to determine a fit.
     """
     y = np.empty(n)
     few = np.empty((4, FEW + 1))
@@ -666,7 +666,7 @@ def advance_points(
                 radius = threshold if rule == PREVIOUS_RELATIVE else previous_radius(std, threshold)
                 kept_mean, kept_variance, weight = fit_outside(y, old * radius, fit_mean)
                 if weight < (2.0 if fit_mean else 1.0):  # nothing to fit: the previous model is kept
-                    shift, variance, unit_scale, unit_power, weight = 0.0, 1.0, scale, power, 0.0
+                    shift, variance, unit_scale, unit_power = 0.0, 1.0, scale, power
                     vacuous[r] += 1
                 elif weight < n:
                     shift, variance = kept_mean, kept_variance

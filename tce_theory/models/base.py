@@ -63,10 +63,20 @@ class Control:
 
 @dataclass(frozen=True)
 class Block:
-    """What a block of replicates yields: metrics, float64 (replicates, generations + 1), and events, int64."""
+    """What a block of replicates yields.
+
+    Parameters
+    ----------
+    metrics : dict of str to float64 array (replicates, generations + 1)
+    events : dict of str to int64 array (replicates,)
+    last_log_scale : float64 array (replicates,), optional
+        Logarithm of the scale at the last generation, of a family that has one: its spread decides whether means over
+        replicates can be trusted.
+    """
 
     metrics: dict[str, np.ndarray]
     events: dict[str, np.ndarray]
+    last_log_scale: np.ndarray | None = None
 
 
 class Recursion(ABC):
@@ -77,9 +87,13 @@ class Recursion(ABC):
     block_size : int
         Replicates in a block. It depends on the family, the sample size and the sampler alone, because the streams of
         random numbers belong to blocks.
+    stream : str
+        What the random numbers are used for, such as "points": two recursions with one seed share their noise if they
+        have this and the block size in common.
     """
 
     block_size: int
+    stream: str
 
     @abstractmethod
     def run_block(

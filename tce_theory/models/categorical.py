@@ -87,6 +87,14 @@ class Categorical(Model):
             raise DomainError("labels", f"{len(names)} names", f"a sequence of {vector.size} names, as probs")
         object.__setattr__(self, "labels", names)
 
+    def _exactly(self, probs: np.ndarray) -> Categorical:
+        """Return a model of this family with these probabilities, bit by bit: one that is capped stays on the cap."""
+        model = object.__new__(Categorical)
+        probs.flags.writeable = False
+        object.__setattr__(model, "probs", probs)
+        object.__setattr__(model, "labels", self.labels)
+        return model
+
     def __repr__(self) -> str:
         shown = np.array2string(self.probs, threshold=6, edgeitems=3, precision=4, separator=", ", max_line_width=1000)
         return f"Categorical({shown})" if self.size <= 6 else f"Categorical({shown}, size={self.size})"
@@ -247,7 +255,7 @@ class Categorical(Model):
         )
         fitted = np.zeros(self.size)
         fitted[index[:kept]] = probs[:kept]
-        model = Categorical(fitted, labels=self.labels)
+        model = self._exactly(fitted)
         weights, boundary = self._weights(loss, counts / n, fitted, masked / n, vacuous)
         alive = counts > 0
         shares = counts[alive] / n
@@ -271,26 +279,34 @@ class Categorical(Model):
     def _weights(
         self, loss: Loss, shares: np.ndarray, fitted: np.ndarray, masked: float, vacuous: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Weight of each class, and which of them sit on the boundary with a share in (0, 1)."""
+        """Weight of each class, and which of them sit where the weight jumps, with a share of the jump.
+
+        Stationarity makes w f / q the same for every drawn class, and gives the weight on a jump.
+        """
         none = np.zeros(self.size, bool)
-        if not isinstance(loss, TruncatedCrossEntropy):
-            return np.asarray(loss.weight(fitted)), none
+        if isinstance(loss, TruncatedCrossEntropy) and loss.mask == "previous":
+            return np.asarray(loss.weight(self.probs)), none
         if vacuous:
             return np.zeros(self.size), none
-        if loss.mask == "previous":
-            return np.asarray(loss.weight(self.probs)), none
-        on_cap = (shares > 0) & (fitted == loss.gamma)
-        weights = np.ones(self.size)
-        weights[on_cap] = (1 - masked) * loss.gamma / shares[on_cap]  # w f / q is the same for every class
-        return np.clip(weights, 0, 1), on_cap
+        drawn = shares > 0
+        stationary = (1 - masked) * fitted[drawn] / shares[drawn]
+        weights = np.asarray(loss.weight(fitted), dtype=np.float64)
+        on_jump = none.copy()
+        if isinstance(loss, TruncatedCrossEntropy):
+            on_jump[drawn] = fitted[drawn] >= loss.gamma * (1 - 1e-13)
+            weights = np.ones(self.size)
+        elif isinstance(loss, WeightedCrossEntropy):
+            on_jump[drawn] = np.abs(weights[drawn] - stationary) > 1e-6 * stationary
+        weights[on_jump] = stationary[on_jump[drawn]]
+        return weights, on_jump
 
     def recursion(self, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> Recursion:
         return _CategoricalRecursion(self, loss, n_samples, regime, sampler)
 
 
 def _check_weight(loss: WeightedCrossEntropy) -> None:
-    """Refuse a weight whose fit is not the minimum of a convex objective with a unique minimum."""
-    grid = np.concatenate([np.logspace(-12, -2, 41), np.linspace(0.01, 0.9999, 400)])
+    """Refuse a weight that rises or vanishes on a grid of 4,000 probabilities: its fit would be no convex problem."""
+    grid = np.concatenate([np.logspace(-12, -2, 41), np.linspace(0.01, 0.99, 4000), 1 - np.logspace(-2, -9, 29)])
     weights = np.asarray(loss.weight(grid))
     if (weights <= 0).any():
         at = float(grid[weights <= 0][0])
@@ -355,6 +371,7 @@ class _CategoricalRecursion(Recursion):
         self.fresh = regime.fraction if isinstance(regime, FreshMix) else 0.0
         self.by_points = sampler == "points"
         self.block_size = block_size_for(n_samples if self.by_points else min(n_samples, model.size))
+        self.stream = "points" if self.by_points else "counts"
 
     def run_block(
         self,
@@ -407,7 +424,7 @@ class _CategoricalRecursion(Recursion):
         index, probs, sizes = state
         vector = np.zeros(self.model.size)
         vector[index[: sizes[0]]] = probs[: sizes[0]]
-        return Categorical(vector, labels=self.model.labels)
+        return self.model._exactly(vector)
 
     def _kernel(
         self,

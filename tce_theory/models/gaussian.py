@@ -295,7 +295,7 @@ class Gaussian(Model):
             kept = np.abs(points - self.mean) >= radius * self.std
         weights = kept.astype(np.float64)
         if kept.sum() < (2 if self.fit_mean else 1):
-            return self._fit(self, points, loss, np.zeros(points.size), n_iter=0, vacuous=True)
+            return self._fit(self, points, loss, weights, n_iter=0, vacuous=True)
         mean, _, std = self._cross_entropy(points[kept])
         if std == 0:
             raise DegenerateFitError("the data that the previous model leaves unmasked are identical")
@@ -349,6 +349,7 @@ class _GaussianRecursion(Recursion):
         self.fresh = regime.fraction if isinstance(regime, FreshMix) else 0.0
         self.in_law = isinstance(loss, CrossEntropy) and sampler == "auto"
         self.block_size = block_size_for(1 if self.in_law else n_samples)
+        self.stream = "statistics" if self.in_law else "points"
 
     def run_block(
         self,
@@ -401,7 +402,8 @@ class _GaussianRecursion(Recursion):
             lost = (std == 0) | np.isinf(std)
             underflow = np.where(lost.any(axis=1), lost.argmax(axis=1), -1)
         built_in = {name: self._metric(name, mean, std, log_std, masked) for name in metrics}
-        return Block({**built_in, **computed}, {"vacuous": vacuous, "underflow": underflow})
+        last_log_scale = np.log(fraction[:, -1]) + exponent[:, -1] * math.log(2)
+        return Block({**built_in, **computed}, {"vacuous": vacuous, "underflow": underflow}, last_log_scale)
 
     def _advance(
         self,
