@@ -63,7 +63,7 @@ _LOSSES = {
 }
 _THRESHOLDS = ("below", "above", "outside")
 _PLOT_SUFFIXES = (".pdf", ".png", ".svg")
-_QUANTILES = {"q05": 0.05, "q95": 0.95}
+_QUANTILES = {"median": 0.5, "q05": 0.05, "q95": 0.95}
 
 
 class _BadInputError(ValueError):
@@ -452,7 +452,7 @@ def gaussian(
 
     if csv is None:
         _refuse({"column": column, "no_header": no_header}, "--csv FILE")
-        model = Gaussian(0.0 if mean is None else mean, 1.0 if std is None else std, fit_mean, ddof)
+        model = Gaussian(0.0 if mean is None else mean, 1.0 if std is None else std, fit_mean=fit_mean, ddof=ddof)
         _simulate(model, None, options)
         return
     if std is not None:
@@ -819,7 +819,7 @@ def _summary(values: "np.ndarray") -> dict[str, "np.ndarray"]:
     import numpy as np
 
     with np.errstate(all="ignore"):  # the mean of numbers that are infinite, or nearly
-        summary = {"mean": values.mean(axis=0), "median": np.median(values, axis=0)}
+        summary = {"mean": values.mean(axis=0)}
     for name, probability in _QUANTILES.items():
         # one of the values, where interpolation between infinite ones would have none
         summary[name] = np.quantile(values, probability, axis=0, method="inverted_cdf")
@@ -888,7 +888,7 @@ class _Report:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("metric")
         for heading in ("generation", "mean", "median", "5 %", "95 %"):
-            table.add_column(heading, justify="right")
+            table.add_column(heading, justify="right", overflow="fold")
         last = self.run.generations
         shown = sorted({round(last * quarter / 4) for quarter in range(5)})
         for name, values in self.run.metrics.items():

@@ -25,13 +25,13 @@ import numpy as np
 from tce_theory.errors import DomainError, StatisticalWarning
 from tce_theory.exact import FirstPassageLaw, gaussian_first_passage
 from tce_theory.fidelity import ExtensionFactor, FidelityInterval, extension_factor
+from tce_theory.files import write_atomically
 from tce_theory.losses import TCE, CrossEntropy, Loss
 from tce_theory.models.base import Model
 from tce_theory.models.categorical import Categorical
 from tce_theory.models.gaussian import Gaussian
 from tce_theory.models.text import count_tokens, read_text, standard_text
 from tce_theory.plotting import extension_factors, reference_line, save, style, survival, trajectories
-from tce_theory.plotting._files import write_atomically
 from tce_theory.recursion import simulate
 from tce_theory.run import Run
 from tce_theory.theory.categorical import cap_bias, expected_surviving_types
@@ -276,7 +276,8 @@ def run_demo(
         }
     )
     target = folder / "summary.json"
-    write_atomically(target, (json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    content = (json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    write_atomically(target, lambda file: file.write(content))
     return DemoResult(
         rows=rows, notes=notes, summary=summary, files=(*files, target), seconds=time.monotonic() - started
     )

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 from tce_theory.errors import DomainError, StatisticalWarning
-from tce_theory.validation import finite_array, finite_number, one_of, positive_integer, positive_number
+from tce_theory.validation import boolean, finite_array, finite_number, one_of, positive_integer, positive_number
 
 __all__ = ["ExtensionFactor", "FidelityInterval", "Survival", "extension_factor", "fidelity_interval"]
 
@@ -278,9 +278,8 @@ class FidelityInterval:
     def _warn_if_few(self) -> None:
         if self._failures < _FEW_FAILURES:
             _warn(
-                f"only {self._failures} of {self.times.size} replicates failed by generation {self.horizon:g} "
-                f"({self.criterion}): with fewer than {_FEW_FAILURES} failures means, medians and their intervals are "
-                "unreliable",
+                f"{_count(self)} replicates failed by generation {self.horizon:g} ({self.criterion}): with fewer than "
+                f"{_FEW_FAILURES} failures means, medians and their intervals are unreliable",
                 stacklevel=4,
             )
 
@@ -406,6 +405,7 @@ def fidelity_interval(
     >>> fidelity_interval(paths, outside=(0.5, 1.1), relative=True).times
     array([2.5, 0.5, 1. ])
     """
+    relative, interpolate = boolean("relative", relative), boolean("interpolate", interpolate)
     values = _paths(values)
     generations = values.shape[1] - 1
     indices = _replicate_indices(np.arange(len(values)) if replicates is None else replicates, len(values))
@@ -506,6 +506,10 @@ def extension_factor(
     >>> print(extension_factor(baseline, treated))
     2.12 [1.99, 2.25]
     """
+    for name, side in (("baseline", baseline), ("treated", treated)):
+        if not isinstance(side, FidelityInterval):
+            raise DomainError(name, side, "a FidelityInterval, such as run.fidelity_interval(metric, below=…)")
+    paired = boolean("paired", paired)
     one_of("statistic", statistic, _STATISTICS)
     level = _level(level)
     resamples = positive_integer("resamples", resamples, minimum=100)
@@ -750,8 +754,8 @@ def _warn_of_comparison(baseline: FidelityInterval, treated: FidelityInterval, p
     for name, side in (("baseline", baseline), ("treated side", treated)):
         if side._failures < _FEW_FAILURES:
             _warn(
-                f"only {side._failures} of {side.times.size} replicates of the {name} failed by generation "
-                f"{side.horizon:g}: with fewer than {_FEW_FAILURES} failures the ratio and its interval are unreliable",
+                f"{_count(side)} replicates of the {name} failed by generation {side.horizon:g}: with fewer than "
+                f"{_FEW_FAILURES} failures the ratio and its interval are unreliable",
                 stacklevel=4,
             )
     if (baseline.criterion, baseline.interpolated) != (treated.criterion, treated.interpolated):
@@ -771,6 +775,11 @@ def _warn_of_comparison(baseline: FidelityInterval, treated: FidelityInterval, p
             f"paired=True, but {sides} share no noise: nothing is paired (use one seed and sampler='points')",
             stacklevel=4,
         )
+
+
+def _count(interval: FidelityInterval) -> str:
+    only = "only " if interval.is_restricted else ""
+    return f"{only}{interval._failures} of {interval.times.size}"
 
 
 def _in_words(interval: FidelityInterval) -> str:

@@ -390,8 +390,8 @@ class TruncatedCrossEntropy(Loss):
     """
 
     gamma: float
-    _: KW_ONLY
     scale: str = "absolute"
+    _: KW_ONLY
     mask: str = "current"
     vacuous: str = "auto"
 

@@ -54,7 +54,9 @@ def gaussian_kl(
             np.expm1(log_ratio) - log_ratio,
         )
         distance = np.asarray(mean_p) - mean_q
-        shift = np.where(distance == 0, 0.0, (distance * np.exp(-np.asarray(log_std_q))) ** 2)  # 0 times inf is 0 here
+        shift = (distance * np.exp(-np.asarray(log_std_q))) ** 2
+        # equal means add nothing, however narrow q is; a mean that has left the range of a float is infinitely far
+        shift = np.where(distance == 0, 0.0, np.where(np.isinf(distance), np.inf, shift))
         return np.asarray(0.5 * (spread + shift))[()]
 
 

@@ -24,12 +24,14 @@ from tce_theory.losses import Loss
 from tce_theory.models.base import Block, Control, Model, Recursion
 from tce_theory.regimes import Regime, Replace
 from tce_theory.run import Run
-from tce_theory.validation import one_of, positive_integer
+from tce_theory.validation import boolean, one_of, positive_integer
 
 __all__ = ["simulate"]
 
 Metrics = Iterable[str | Callable[[Any], float]] | Mapping[str, Callable[[Any], float]]
 
+# metrics whose mean over replicates is far from its expectation once the scale is nearly log-normal
+_LOG_NORMAL = {"std", "w2_squared", "kl_from_origin", "kl_to_origin"}
 _SLOT_STRIDE = 8  # counters of different threads lie in different cache lines
 _POLL_SECONDS = 0.1
 
@@ -118,8 +120,9 @@ def simulate(
     >>> run.metrics["std"].shape
     (1000, 51)
     >>> float(run.metrics["log_std"][:, 50].mean().round(3))
-    -0.37...
+    -0.479
     """
+    boolean("progress", progress)
     model, loss, regime, sizes = _checked(model, loss, n_samples, generations, replicates, regime, decoding)
     names, functions = _split_metrics(model, metrics)
     seed = _entropy(seed)
@@ -173,7 +176,7 @@ def _split_metrics(model: Model, metrics: Any) -> tuple[list[str], dict[str, Cal
         if not callable(function) or not isinstance(name, str):
             raise DomainError("metrics", {name: function}, "a mapping from names to functions of a model")
         if name in model.metric_names or name in functions:
-            raise DomainError("metrics", name, "a name that is not taken (give functions as a mapping)")
+            raise DomainError("metrics", name, "a name that is not taken (in a mapping every function has its own)")
         functions[name] = _numeric(name, function)
     if not items:
         raise DomainError("metrics", metrics, "at least one name or function")
@@ -184,7 +187,11 @@ def _numeric(name: str, function: Callable[[Any], float]) -> Callable[[Any], flo
     """Make a user's metric fail with its name, and with what it returned."""
 
     def evaluate(model: Any) -> float:
-        value = function(model)
+        try:
+            value = function(model)
+        except Exception as error:
+            error.add_note(f"in the metric {name!r}, of {model!r}")
+            raise
         try:
             return float(value)
         except (TypeError, ValueError):
@@ -286,7 +293,7 @@ def _progress_bar(total: int) -> Iterator[Callable[[int], None] | None]:
 
     started = time.monotonic()
     bar = Progress(
-        TextColumn("simulating"),
+        TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]:.3g} generations/s"),
@@ -299,7 +306,8 @@ def _progress_bar(total: int) -> Iterator[Callable[[int], None] | None]:
         elapsed = time.monotonic() - started
         if elapsed > 1 and not bar.live.is_started:
             bar.start()
-        bar.update(task, completed=done, rate=done / max(elapsed, 1e-9))
+        stage = "simulating" if done else "compiling the kernel, once after installation"
+        bar.update(task, completed=done, rate=done / max(elapsed, 1e-9), description=stage)
 
     try:
         yield update
@@ -377,7 +385,7 @@ def _warn(run: Run, loss: Loss, last_log_scales: list[np.ndarray]) -> None:
             StatisticalWarning,
             stacklevel=3,
         )
-    if run.replicates.size > 1 and last_log_scales:
+    if run.replicates.size > 1 and last_log_scales and set(run.metrics) & _LOG_NORMAL:
         spread = float(np.concatenate(last_log_scales).var(ddof=1))
         if spread > 1:
             warnings.warn(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
 
@@ -16,6 +13,7 @@ import numpy as np
 
 from tce_theory.errors import DomainError, RunFileError
 from tce_theory.fidelity import FidelityInterval, fidelity_interval
+from tce_theory.files import write_atomically
 from tce_theory.validation import one_of, positive_integer
 
 __all__ = ["Run"]
@@ -237,7 +235,7 @@ class Run:
             **{f"metrics/{name}": array for name, array in self.metrics.items()},
             **{f"events/{name}": array for name, array in self.events.items()},
         }
-        _write_atomically(Path(os.path.realpath(path)), arrays)
+        write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Run:
@@ -308,21 +306,6 @@ def _as_json(provenance: Any) -> Mapping[str, Any]:
     if not isinstance(plain.get("seed"), int) or isinstance(plain["seed"], bool):
         raise DomainError("provenance['seed']", plain.get("seed"), "an integer")
     return MappingProxyType(plain)
-
-
-def _write_atomically(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    # in the same directory, because a file can only be renamed within its file system
-    temporary = path.with_name(f".tce-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
 
 
 def _broken(path: str | os.PathLike[str], reason: str) -> RunFileError:

@@ -12,6 +12,7 @@ import numpy as np
 from tce_theory.errors import DomainError
 
 __all__ = [
+    "boolean",
     "finite_array",
     "finite_number",
     "number_in",
@@ -20,6 +21,13 @@ __all__ = [
     "positive_number",
     "probability_vector",
 ]
+
+
+def boolean(argument: str, value: Any) -> bool:
+    """Return `value` as a bool, or raise DomainError if it is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise DomainError(argument, value, "True or False")
+    return bool(value)
 
 
 def finite_number(argument: str, value: Any) -> float:
@@ -56,7 +64,9 @@ def number_in(argument: str, value: Any, low: float, high: float, *, open_low: b
 
 def positive_integer(argument: str, value: Any, *, minimum: int = 1, maximum: int = 2**53) -> int:
     """Return `value` as an int of at least `minimum` (and at most `maximum`), or raise DomainError."""
-    admissible = f"an integer of at least {minimum}" + (f" and at most {maximum}" if maximum < 2**53 else "")
+    admissible = f"an integer of at least {minimum}"
+    if maximum < 2**53 or (isinstance(value, int) and value > maximum):
+        admissible += f" and at most {maximum if maximum.bit_count() > 1 else f'2**{maximum.bit_length() - 1}'}"
     if isinstance(value, (bool, np.bool_)):
         raise DomainError(argument, value, admissible)
     try:
@@ -81,12 +91,15 @@ def finite_array(argument: str, value: Any, *, ndim: int = 1, minimum_size: int 
     admissible = f"an array of finite numbers with {ndim} dimension{'s' if ndim > 1 else ''}"
     if minimum_size > 1:
         admissible += f" and at least {minimum_size} elements"
+    if np.ma.is_masked(value):
+        raise DomainError(argument, "a masked array", f"{admissible}, none of them masked")
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise DomainError(argument, value, admissible) from None
     if array.ndim != ndim or array.size < minimum_size:
-        raise DomainError(argument, _Shape(array), admissible)
+        nonempty = "a nonempty" if array.size == 0 else "an"
+        raise DomainError(argument, _Shape(array) if array.ndim else value, admissible.replace("an", nonempty, 1))
     if not np.isfinite(array).all():
         raise DomainError(argument, _First(array, ~np.isfinite(array)), admissible)
     return array

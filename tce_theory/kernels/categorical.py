@@ -610,7 +610,7 @@ def _advance(
     rng, n, rule, gamma, parameter, vacuous_rule, weight, truth, fresh, by_points, first, index, probs, sizes, wanted,
     out, vacuous, fixation, stop, progress, slot,
 ):  # fmt: skip
-    """Advance replicates from generation `first` to the last of `out`.
+    """Advance replicates from column 0 of `out`, which is generation `first`.
 
     Parameters
     ----------
@@ -626,15 +626,15 @@ def _advance(
     by_points : bool
         Draw label by label rather than the counts.
     first : int
-        Generation that is given: 0 starts every replicate from the truth; a later one needs a single replicate, whose
-        model is in the next three.
+        Generation of column 0: 0 starts every replicate from the truth; a later one needs a single replicate, whose
+        model is in the next three, and whose column 0 is left alone.
     index, probs : int64, float array (K,)
         Model of the replicate at work, and at the end of the last.
     sizes : int64 array (1,)
         Its number of classes.
     wanted : int64 array (N_METRICS,)
         Row of `out` for each metric, or -1.
-    out : float array (rows, replicates, generations + 1)
+    out : float array (rows, replicates, columns)
     vacuous, fixation : int64 array (replicates,)
         Number of vacuous generations; first generation with a single class, or -1.
     stop : uint8 array (1,)
@@ -660,9 +660,9 @@ def _advance(
                     index[size], probs[size] = i, truth[i]
                     size += 1
             fixation[r] = 0 if size == 1 else -1
-        for t in range(first, out.shape[2]):
+        for t in range(out.shape[2]):
             masked = np.nan  # generation 0 is no fit
-            if t > first:
+            if t > 0:
                 if stop[0]:
                     return
                 if fresh > 0.0:
@@ -694,9 +694,9 @@ def _advance(
                     )
                 vacuous[r] += is_vacuous
                 if size == 1 and fixation[r] < 0:
-                    fixation[r] = t
+                    fixation[r] = first + t
                 progress[slot] += 1
-            if t > first or first == 0:
+            if t > 0 or first == 0:
                 record(index, probs, size, truth, n_truth, masked, wanted, out[:, r, t])
         sizes[0] = size
 

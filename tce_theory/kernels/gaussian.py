@@ -536,9 +536,9 @@ def _normalise(fraction, exponent):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def advance_law(
-    rng, n, fit_mean, ddof, mean0, std0, fresh, first, mean, fraction, exponent, stop, progress, slot
+    rng, n, fit_mean, ddof, mean0, std0, fresh, mean, fraction, exponent, stop, progress, slot
 ):  # fmt: skip
-    """Advance replicates under cross entropy from generation `first` to the last, sampling the sufficient statistics.
+    """Advance replicates under cross entropy from column 0, which is given, sampling the sufficient statistics.
 
     The sample mean is normal and the sum of squares chi-square, independent of each other; with a fresh share the
     two parts of the sample have such statistics each. The cost does not depend on n.
@@ -554,8 +554,6 @@ def advance_law(
         The truth, from which fresh points come.
     fresh : float
         Probability that a point is fresh.
-    first : int
-        Generation that is given.
     mean, fraction : float array (replicates, generations + 1)
     exponent : int32 array (replicates, generations + 1)
         The scale is fraction * 2**exponent.
@@ -566,21 +564,27 @@ def advance_law(
     """
     lost = 1 if fit_mean else 0
     for r in range(mean.shape[0]):
-        mu, scale, power = mean[r, first], fraction[r, first], exponent[r, first]
-        for t in range(first + 1, mean.shape[1]):
+        mu, scale, power = mean[r, 0], fraction[r, 0], exponent[r, 0]
+        for t in range(1, mean.shape[1]):
             if stop[0]:
                 return
             n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
             if n_fresh == 0:
                 chi2 = 2.0 * rng.standard_gamma(0.5 * (n - lost))
                 if fit_mean:
-                    mu += math.ldexp(scale, power) * (rng.standard_normal() / math.sqrt(n))
+                    step = math.ldexp(scale, int(power)) * (rng.standard_normal() / math.sqrt(n))
+                    mu = mu + step if abs(mu) < np.inf else mu  # a mean that has left the range of a float stays out
                 scale *= math.sqrt(chi2 / (n - ddof))
             else:
-                std = math.ldexp(scale, power)
+                unit = max(math.ldexp(scale, int(power)), std0)  # so that squares neither under- nor overflow
+                std, fresh_std = math.ldexp(scale, int(power)) / unit, std0 / unit
                 n_old = n - n_fresh
-                shift = (mean0 - mu) + std0 * (rng.standard_normal() / math.sqrt(n_fresh)) if fit_mean else 0.0
-                total = std0 * std0 * (2.0 * rng.standard_gamma(0.5 * (n_fresh - lost))) if n_fresh > lost else 0.0
+                shift = 0.0
+                if fit_mean:
+                    shift = (mean0 - mu) / unit + fresh_std * (rng.standard_normal() / math.sqrt(n_fresh))
+                total = 0.0
+                if n_fresh > lost:
+                    total += fresh_std * fresh_std * (2.0 * rng.standard_gamma(0.5 * (n_fresh - lost)))
                 if n_old > 0:
                     if n_old > lost:
                         total += std * std * (2.0 * rng.standard_gamma(0.5 * (n_old - lost)))
@@ -588,8 +592,8 @@ def advance_law(
                         old = std * (rng.standard_normal() / math.sqrt(n_old))
                         total += (n_old / n) * n_fresh * (shift - old) * (shift - old)
                         shift = old + (n_fresh / n) * (shift - old)
-                mu += shift
-                scale, power = math.sqrt(total / (n - ddof)), 0
+                mu = mu + unit * shift if abs(mu) < np.inf else mu
+                scale, power = unit * math.sqrt(total / (n - ddof)), 0
             if scale < _TINY or scale > _HUGE:
                 scale, power = _normalise(scale, power)
             mean[r, t], fraction[r, t], exponent[r, t] = mu, scale, power
@@ -614,10 +618,10 @@ def _draw(rng, y, std, mean0, std0, mu, n_fresh):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def advance_points(
-    rng, n, rule, threshold, fit_mean, ddof, mean0, std0, fresh, first, mean, fraction, exponent, masked, vacuous, stop,
+    rng, n, rule, threshold, fit_mean, ddof, mean0, std0, fresh, mean, fraction, exponent, masked, vacuous, stop,
     progress, slot,
 ):  # fmt: skip
-    """Advance replicates from generation `first` to the last, drawing the points.
+    """Advance replicates from column 0, which is given, drawing the points.
 
     Every rule draws the same numbers, so that runs with one seed are coupled draw by draw. Parameters are those of
     `advance_law`, and:
@@ -636,12 +640,12 @@ def advance_points(
     y = np.empty(n)
     few = np.empty((4, FEW + 1))
     for r in range(mean.shape[0]):
-        mu, scale, power = mean[r, first], fraction[r, first], exponent[r, first]
-        for t in range(first + 1, mean.shape[1]):
+        mu, scale, power = mean[r, 0], fraction[r, 0], exponent[r, 0]
+        for t in range(1, mean.shape[1]):
             if stop[0]:
                 return
             n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
-            std = math.ldexp(scale, power)
+            std = math.ldexp(scale, int(power))
             unit = _draw(rng, y, std, mean0, std0, mu, n_fresh)
             if n_fresh == 0:  # the scale is multiplied, so that it may leave the range of a float
                 unit_scale, unit_power, old = scale, power, 1.0
@@ -670,7 +674,8 @@ def advance_points(
                     vacuous[r] += 1
                 elif weight < n:
                     shift, variance = kept_mean, kept_variance
-            mu += unit * shift
+            if fit_mean and abs(mu) < np.inf:  # a mean that has left the range of a float stays out
+                mu += unit * shift
             scale, power = unit_scale * math.sqrt(variance), unit_power
             if scale < _TINY or scale > _HUGE:
                 scale, power = _normalise(scale, power)

@@ -82,6 +82,8 @@ class Categorical(Model):
         vector = probability_vector("probs", probs)
         vector.flags.writeable = False
         object.__setattr__(self, "probs", vector)
+        if isinstance(labels, str):
+            raise DomainError("labels", labels, "a sequence of names")
         names = None if labels is None else tuple(labels)
         if names is not None and len(names) != vector.size:
             raise DomainError("labels", f"{len(names)} names", f"a sequence of {vector.size} names, as probs")
@@ -191,6 +193,8 @@ class Categorical(Model):
         return measures.total_variation(self.probs, self._other(other))
 
     def _other(self, other: Categorical) -> np.ndarray:
+        if not isinstance(other, Categorical):
+            raise DomainError("other", other, "a Categorical model")
         if other.size != self.size:
             raise DomainError("other", f"a model of {other.size} classes", f"a model of {self.size} classes")
         return other.probs
@@ -230,7 +234,9 @@ class Categorical(Model):
             )
         bad = (labels < 0) | (labels >= self.size)
         if bad.any():
-            raise DomainError("data", int(labels[bad][0]), f"labels from 0 to {self.size - 1}")
+            raise DomainError(
+                "data", int(labels[bad][0]), f"labels from 0 to {self.size - 1} (counts go in as tce.Counts)"
+            )
         return labels
 
     def _counts(self, data: Any) -> np.ndarray:
@@ -294,7 +300,7 @@ class Categorical(Model):
         on_jump = none.copy()
         if isinstance(loss, TruncatedCrossEntropy):
             on_jump[drawn] = fitted[drawn] >= loss.gamma * (1 - 1e-13)
-            weights = np.ones(self.size)
+            weights, stationary = np.ones(self.size), np.minimum(stationary, 1.0)  # above 1 by rounding alone
         elif isinstance(loss, WeightedCrossEntropy):
             on_jump[drawn] = np.abs(weights[drawn] - stationary) > 1e-6 * stationary
         weights[on_jump] = stationary[on_jump[drawn]]
@@ -394,25 +400,22 @@ class _CategoricalRecursion(Recursion):
         state = np.empty(self.model.size, np.int64), np.empty(self.model.size), np.zeros(1, np.int64)
         computed = {name: np.empty((replicates, generations + 1)) for name in functions}
 
-        def advance(first: int, window: tuple[slice, slice]) -> None:
-            replicate, span = window
-            self._kernel(
-                rng, first, state, wanted, out[:, replicate, span], vacuous[replicate], fixation[replicate], control
-            )
-
         if functions:
             for r in range(replicates):
                 one = slice(r, r + 1)
                 for t in range(generations + 1):
-                    # generation 0 needs no draw: a window of one column only sets the state
-                    advance(max(t - 1, 0), (one, slice(t + 1)))
+                    # a contiguous copy of two columns, for a kernel keeps to the layout of arrays that it has met;
+                    # generation 0 is one column, and needs no draw
+                    piece = np.empty((len(rows), 1, min(t + 1, 2)))
+                    self._kernel(rng, max(t - 1, 0), state, wanted, piece, vacuous[one], fixation[one], control)
                     if control.stop[0]:
                         return Block({}, {})
+                    out[:, r, t] = piece[:, 0, -1]
                     current = self._current(state)
                     for name, function in functions.items():
                         computed[name][r, t] = function(current)
         else:
-            advance(0, (slice(replicates), slice(generations + 1)))
+            self._kernel(rng, 0, state, wanted, out, vacuous, fixation, control)
         if control.stop[0]:
             return Block({}, {})
         values = {name: out[rows.index(row)] for name, row in recorded.items()}

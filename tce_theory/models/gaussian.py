@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.regimes import FreshMix, Regime, Replace
-from tce_theory.validation import finite_array, finite_number, positive_integer, positive_number
+from tce_theory.validation import boolean, finite_array, finite_number, positive_integer, positive_number
 
 __all__ = ["Gaussian"]
 
@@ -57,6 +57,7 @@ class Gaussian(Model):
 
     mean: float = 0.0
     std: float = 1.0
+    _: KW_ONLY
     fit_mean: bool = True
     ddof: int = 0
 
@@ -75,9 +76,7 @@ class Gaussian(Model):
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", finite_number("mean", self.mean))
         object.__setattr__(self, "std", positive_number("std", self.std))
-        if not isinstance(self.fit_mean, (bool, np.bool_)):
-            raise DomainError("fit_mean", self.fit_mean, "True or False")
-        object.__setattr__(self, "fit_mean", bool(self.fit_mean))
+        object.__setattr__(self, "fit_mean", boolean("fit_mean", self.fit_mean))
         if isinstance(self.ddof, bool) or self.ddof not in (0, 1):
             raise DomainError("ddof", self.ddof, "0 or 1")
         if self.ddof == 1 and not self.fit_mean:
@@ -112,7 +111,7 @@ class Gaussian(Model):
         >>> Gaussian.from_samples([1.0, 2.0, 3.0, 4.0])
         Gaussian(mean=2.5, std=1.118..., fit_mean=True, ddof=0)
         """
-        return cls(mean, 1.0, fit_mean, ddof).fit(samples, CrossEntropy()).model
+        return cls(mean, fit_mean=fit_mean, ddof=ddof).fit(samples, CrossEntropy()).model
 
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> np.ndarray:
         """Draw n points, float64 (n,)."""
@@ -131,11 +130,19 @@ class Gaussian(Model):
 
     def kl_divergence(self, other: Gaussian) -> float:
         """Kullback–Leibler divergence KL(self‖other) in nats."""
+        other = self._same_family(other)
         return float(measures.gaussian_kl(self.mean, math.log(self.std), other.mean, math.log(other.std)))
 
     def w2_squared(self, other: Gaussian) -> float:
         """Squared 2-Wasserstein distance."""
+        other = self._same_family(other)
         return float(measures.gaussian_w2_squared(self.mean, self.std, other.mean, other.std))
+
+    @staticmethod
+    def _same_family(other: Any) -> Gaussian:
+        if not isinstance(other, Gaussian):
+            raise DomainError("other", other, "a Gaussian model")
+        return other
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -197,7 +204,7 @@ class Gaussian(Model):
         return self._fit(self._replace(mean, std), points, loss, np.ones(points.size), n_iter=0)
 
     def _replace(self, mean: float, std: float) -> Gaussian:
-        return Gaussian(mean, std, self.fit_mean, self.ddof)
+        return Gaussian(mean, std, fit_mean=self.fit_mean, ddof=self.ddof)
 
     def _cross_entropy(self, points: np.ndarray) -> tuple[float, np.ndarray, float]:
         """Mean, deviations from it, standard deviation, without under- or overflow on the way.
@@ -377,11 +384,7 @@ class _GaussianRecursion(Recursion):
             for r in range(replicates):
                 for t in range(generations + 1):
                     if t > 0:
-                        window = np.s_[r : r + 1, : t + 1]
-                        self._advance(
-                            rng, t - 1, mean[window], fraction[window], exponent[window],
-                            masked[window] if masked.size else masked, vacuous[r : r + 1], control,
-                        )  # fmt: skip
+                        self._step(rng, r, t, mean, fraction, exponent, masked, vacuous, control)
                     if control.stop[0]:
                         return Block({}, {})
                     scale = math.ldexp(fraction[r, t], int(exponent[r, t]))
@@ -390,11 +393,25 @@ class _GaussianRecursion(Recursion):
                     for name, function in functions.items():
                         computed[name][r, t] = np.nan if model is None else function(model)
         else:
-            self._advance(rng, 0, mean, fraction, exponent, masked, vacuous, control)
+            self._advance(rng, mean, fraction, exponent, masked, vacuous, control)
             if control.stop[0]:
                 return Block({}, {})
+        with np.errstate(over="ignore", under="ignore"):  # beyond the range of a float: 0 or inf, and flagged
+            return self._block(metrics, mean, fraction, exponent, masked, vacuous, computed)
+
+    def _block(
+        self,
+        metrics: Sequence[str],
+        mean: np.ndarray,
+        fraction: np.ndarray,
+        exponent: np.ndarray,
+        masked: np.ndarray,
+        vacuous: np.ndarray,
+        computed: dict[str, np.ndarray],
+    ) -> Block:
+        """Metrics and events from the path of mean and scale."""
         log_std = np.log(fraction) if set(metrics) - {"mean", "std", "w2_squared", "masked_weight"} else fraction
-        underflow = np.full(replicates, -1, np.int64)
+        underflow = np.full(mean.shape[0], -1, np.int64)
         std = fraction
         if exponent.any():
             log_std = np.log(fraction) + exponent * math.log(2)
@@ -405,10 +422,33 @@ class _GaussianRecursion(Recursion):
         last_log_scale = np.log(fraction[:, -1]) + exponent[:, -1] * math.log(2)
         return Block({**built_in, **computed}, {"vacuous": vacuous, "underflow": underflow}, last_log_scale)
 
+    def _step(
+        self,
+        rng: np.random.Generator,
+        r: int,
+        t: int,
+        mean: np.ndarray,
+        fraction: np.ndarray,
+        exponent: np.ndarray,
+        masked: np.ndarray,
+        vacuous: np.ndarray,
+        control: Control,
+    ) -> None:
+        """Advance one replicate by one generation, on contiguous copies.
+
+        A kernel that has met arrays of another layout is compiled for them too, and keeps to that version: sums might
+        then be taken in another order.
+        """
+        m, f, e = (np.ascontiguousarray(array[r : r + 1, t - 1 : t + 1]) for array in (mean, fraction, exponent))
+        w = np.ascontiguousarray(masked[r : r + 1, t - 1 : t + 1]) if masked.size else masked
+        self._advance(rng, m, f, e, w, vacuous[r : r + 1], control)
+        mean[r, t], fraction[r, t], exponent[r, t] = m[0, 1], f[0, 1], e[0, 1]
+        if masked.size:
+            masked[r, t] = w[0, 1]
+
     def _advance(
         self,
         rng: np.random.Generator,
-        first: int,
         mean: np.ndarray,
         fraction: np.ndarray,
         exponent: np.ndarray,
@@ -419,12 +459,12 @@ class _GaussianRecursion(Recursion):
         from tce_theory.kernels import gaussian as kernel
 
         model = self.model
-        common = (model.fit_mean, model.ddof, model.mean, model.std, self.fresh, first, mean, fraction, exponent)
+        common = (model.fit_mean, model.ddof, model.mean, model.std, self.fresh, mean, fraction, exponent)
         shared = (control.stop, control.progress, control.slot)
         if self.in_law:
             kernel.advance_law(rng, self.n_samples, *common, *shared)
             if masked.size:
-                masked[:, first + 1 :] = 0.0
+                masked[:, 1:] = 0.0
             return
         rule, threshold = kernel.CE, 0.0
         if isinstance(self.loss, TruncatedCrossEntropy):

@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
+from unicodedata import category
 
 from tce_theory.errors import DomainError
 from tce_theory.validation import one_of
 
 __all__ = ["count_tokens", "read_text", "standard_text", "tokens"]
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*")  # letters and digits of any script, with inner apostrophes
+
+@lru_cache(maxsize=1)
+def _word() -> re.Pattern[str]:
+    r"""Return the pattern of a word: letters and digits of any script, with inner apostrophes.
+
+    ``\w`` lacks combining marks, without which words fall apart in Devanagari, Thai, or Arabic with its vowels.
+    """
+    marks = "".join(chr(code) for code in range(0x10000) if category(chr(code)).startswith("M"))
+    part = rf"\w[\w{marks}]*"
+    return re.compile(rf"{part}(?:['’]{part})*")
 
 
 def standard_text() -> str:
@@ -45,13 +56,16 @@ def read_text(path_or_text: str | os.PathLike[str]) -> str:
     """
     if isinstance(path_or_text, os.PathLike) or _is_file(path_or_text):
         try:
-            return Path(path_or_text).read_text(encoding="utf-8")
+            return Path(path_or_text).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise DomainError("text", os.fspath(path_or_text), f"a file in UTF-8 ({error.reason})") from None
     if not isinstance(path_or_text, str):
         raise DomainError("text", path_or_text, "a string or a path")
-    looks_like_path = len(path_or_text.split()) == 1 and (os.sep in path_or_text or Path(path_or_text).suffix)
-    if looks_like_path:
+    # one word is no text (but for scripts without spaces), and a line that ends like a file name is taken for one that
+    # is missing
+    line = path_or_text.strip()
+    one_word = len(line.split()) == 1 and line.isascii()
+    if "\n" not in line and (one_word or re.search(r"\w\.[A-Za-z]\w{0,4}$", line)):
         raise DomainError("text", path_or_text, "a text, or the path of an existing file")
     return path_or_text
 
@@ -73,7 +87,7 @@ def tokens(text: str, unit: str = "word") -> list[str]:
     """
     if one_of("unit", unit, ("word", "char")) == "char":
         return list(text)
-    return _WORD.findall(text.lower())
+    return _word().findall(text.lower())
 
 
 def count_tokens(text: str, unit: str = "word") -> dict[str, int]:

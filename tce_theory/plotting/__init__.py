@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tce_theory.plotting._files import write_atomically
+from tce_theory.files import write_atomically
 from tce_theory.plotting.figures import (
     extension_factors,
     metric_label,
@@ -98,5 +98,5 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     content = io.BytesIO()
     with style():
         figure.savefig(content, format=kind, metadata=_UNDATED[kind])
-    write_atomically(path, content.getvalue())
+    write_atomically(path, lambda file: file.write(content.getvalue()))
     return path

@@ -78,6 +78,7 @@ def test_simulations_agree_with_their_predictions(result):
     assert contains(words, words.predictions[0].mean)
 
 
+@pytest.mark.filterwarnings("ignore:the variance of log std")
 def test_the_exact_prediction_would_be_caught_if_it_were_for_another_n(result):
     # in law, and so many that a change of n by 10 % shows
     run = tce.simulate(

@@ -24,7 +24,17 @@ EPS = np.finfo(float).eps
 INF, NAN = math.inf, math.nan
 
 
-def interval(times, horizon=100.0, *, censored=0, seed=None, replicates=None, criterion="x below 1", interpolated=True):
+def interval(
+    times,
+    horizon=100.0,
+    *,
+    censored=0,
+    seed=None,
+    stream=None,
+    replicates=None,
+    criterion="x below 1",
+    interpolated=True,
+):
     """Interval with the given failures and so many replicates censored at the horizon."""
     times = np.concatenate([np.asarray(times, dtype=float), np.full(censored, float(horizon))])
     observed = np.arange(times.size) < times.size - censored
@@ -36,6 +46,7 @@ def interval(times, horizon=100.0, *, censored=0, seed=None, replicates=None, cr
         interpolated=interpolated,
         replicates=np.arange(times.size) if replicates is None else replicates,
         seed=seed,
+        stream=stream,
     )
 
 
@@ -257,7 +268,7 @@ def test_memory_stays_well_below_the_size_of_the_values():
         ({"times": np.array([-1.0, 5.0])}, "times must be within [0, 5]"),
         ({"times": np.array([1.0, 4.0])}, "the horizon 5 where censored, got 4.0"),
         ({"times": np.array([1.0, NAN])}, "times must be an array of finite numbers"),
-        ({"times": np.array([])}, "times must be an array"),
+        ({"times": np.array([])}, "times must be a nonempty array"),
         ({"observed": np.array([1, 0])}, "observed must be a boolean array"),
         ({"observed": np.array([True])}, "observed must be a boolean array of shape (2,)"),
         ({"replicates": np.arange(3)}, "replicates must be an array of 2 integers"),
@@ -626,12 +637,26 @@ def test_pairs_need_the_same_replicates():
     assert extension_factor(baseline, baseline, paired=True).paired
 
 
+def test_one_seed_used_for_different_numbers_is_no_pairing():
+    law, points, more_points = (
+        interval(np.arange(1, 41), seed=7, stream=stream) for stream in ("statistics", "points", "points")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extension_factor(law, points)
+        extension_factor(points, more_points, paired=True)
+    with pytest.warns(StatisticalWarning, match="nothing is paired"):
+        extension_factor(law, points, paired=True)
+    with pytest.warns(StatisticalWarning, match="share their noise"):
+        extension_factor(points, more_points)
+
+
 def test_a_shared_seed_is_a_paired_comparison():
     one, same, other, unknown = (interval(np.arange(1, 41), seed=seed) for seed in (7, 7, 8, None))
     with pytest.warns(StatisticalWarning, match="seed 7 and share their noise: pass paired=True, or run") as caught:
         extension_factor(one, same)
     assert [warning.filename for warning in caught] == [__file__]
-    with pytest.warns(StatisticalWarning, match="seeds 7 and 8 share no noise"):
+    with pytest.warns(StatisticalWarning, match="seed 7 .* and seed 8 .* share no noise"):
         extension_factor(one, other, paired=True)
     # and nothing here, where a warning would be an error
     extension_factor(one, same, paired=True)

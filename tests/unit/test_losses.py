@@ -498,9 +498,10 @@ class TestErrors:
         assert caught.value.argument == argument
         assert message in str(caught.value)
 
-    def test_only_gamma_is_positional(self):
+    def test_two_arguments_are_positional(self):
+        assert TCE(0.9, "relative") == TCE(0.9, scale="relative")
         with pytest.raises(TypeError):
-            TCE(0.9, "relative")
+            TCE(0.9, "relative", "previous")
 
     def test_a_weight_that_fails_off_the_grid_is_still_caught(self):
         loss = WeightedCrossEntropy(lambda p: -1.0 if p == 1 / 3 else 1.0)
