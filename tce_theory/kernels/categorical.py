@@ -548,7 +548,8 @@ def _fit_counts(
 
 
 fit_counts = njit(cache=True, nogil=True, error_model="numpy")(_fit_counts)
-# a kernel that takes a function as `weight` cannot be cached on disk: this one is compiled anew in every session
+# a kernel that takes a function as `weight` must not be cached on disk, where a later session would look for that
+# function: this one is not, and other kernels call it alone
 fit_counts_weighted = njit(nogil=True, error_model="numpy")(_fit_counts)
 
 
@@ -684,14 +685,9 @@ def _advance(
                         draw_points(rng, n_fresh, truth, size, counts, cumulative, guide)
                 else:
                     draw_law(rng, n, weights if fresh > 0.0 else previous, size, counts, cumulative, guide)
-                if weight is None:
-                    size, masked, is_vacuous = fit_counts(
-                        counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
-                    )
-                else:
-                    size, masked, is_vacuous = fit_counts_weighted(
-                        counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
-                    )
+                size, masked, is_vacuous = fit_counts_weighted(
+                    counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
+                )
                 vacuous[r] += is_vacuous
                 if size == 1 and fixation[r] < 0:
                     fixation[r] = first + t

@@ -21,6 +21,7 @@ from scipy.special import lambertw
 
 import tce_theory as tce
 from tce_theory.kernels import gaussian as kernel
+from tce_theory.recursion import block_generator
 
 EPS = np.finfo(np.float64).eps
 LOG_2PI = math.log(2 * math.pi)
@@ -818,34 +819,28 @@ def test_the_search_ends_far_from_the_origin(offset):
             assert found[4] + found[5] == pytest.approx(centred[4] + centred[5], abs=1e-9 + 1e-9 * offset)
 
 
-RULES = {
-    kernel.CE: tce.CrossEntropy(),
-    kernel.ABSOLUTE: tce.TCE(0.4),
-    kernel.RELATIVE: tce.TCE(0.9, scale="relative"),
-    kernel.PREVIOUS_ABSOLUTE: tce.TCE(0.4, mask="previous"),
-    kernel.PREVIOUS_RELATIVE: tce.TCE(0.9, scale="relative", mask="previous"),
-}
+LOSSES = [
+    tce.CrossEntropy(),
+    tce.TCE(0.4),
+    tce.TCE(0.9, scale="relative"),
+    tce.TCE(0.4, mask="previous"),
+    tce.TCE(0.9, scale="relative", mask="previous"),
+]
 
 
+@pytest.mark.filterwarnings("ignore::tce_theory.StatisticalWarning")
 @pytest.mark.parametrize("n", [5, 40])
 @pytest.mark.parametrize("fit_mean", [True, False])
-@pytest.mark.parametrize("rule", RULES)
-def test_generations_of_the_recursion_are_fits(rule, fit_mean, n):
-    loss, generations = RULES[rule], 60
-    threshold = 0.0
-    if isinstance(loss, tce.TruncatedCrossEntropy):
-        threshold = critical_std(loss.gamma) if loss.scale == "absolute" else loss.relative_radius
-    shape = (1, generations + 1)
-    mean, fraction, masked = np.zeros(shape), np.ones(shape), np.zeros(shape)
-    exponent = np.zeros(shape, np.int32)
-    kernel.advance_points(
-        np.random.default_rng(17), n, rule, threshold, fit_mean, 0, 0.0, 1.0, 0.0, 0, mean, fraction, exponent, masked,
-        np.zeros(1, np.int64), np.zeros(1, np.uint8), np.zeros(1, np.int64), 0,
-    )  # fmt: skip
-    rng, model = np.random.default_rng(17), tce.Gaussian(fit_mean=fit_mean)
-    for t in range(1, generations + 1):
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_generations_of_the_recursion_are_fits(loss, fit_mean, n):
+    model = tce.Gaussian(fit_mean=fit_mean)
+    run = tce.simulate(
+        model, loss, n_samples=n, generations=60, seed=17, sampler="points", metrics=["mean", "std", "masked_weight"]
+    )
+    rng = block_generator(17, 0)
+    for t in range(1, 61):
         result = model.fit(model.mean + model.std * rng.standard_normal(n), loss)
         model = result.model
-        assert fraction[0, t] * 2.0 ** exponent[0, t] == pytest.approx(model.std, rel=1e-9)
-        assert mean[0, t] == pytest.approx(model.mean, abs=1e-9 * (1 + abs(model.mean)))
-        assert masked[0, t] == pytest.approx(result.masked_weight, abs=1e-7)
+        assert run.metrics["std"][0, t] == pytest.approx(model.std, rel=1e-9)
+        assert run.metrics["mean"][0, t] == pytest.approx(model.mean, abs=1e-9 * (1 + abs(model.mean)))
+        assert run.metrics["masked_weight"][0, t] == pytest.approx(result.masked_weight, abs=1e-7)

@@ -186,3 +186,17 @@ def test_kernels_without_the_compiler(part, tmp_path):
 
 if __name__ == "__main__":
     np.savez(sys.argv[2], **computed(sys.argv[1]))
+
+
+@pytest.mark.slow
+def test_a_weight_of_a_module_leaves_nothing_in_the_cache(tmp_path):
+    """The cache on disk must not hold kernels compiled for a user's function: later sessions may lack its module."""
+    (tmp_path / "weights.py").write_text("def halving(p):\n    return 1.0 - 0.5 * p\n")
+    run = "tce.simulate(tce.Categorical.zipf(10), {loss}, n_samples=20, generations=2, seed=1)"
+    with_weight = "import weights; " + run.format(loss="tce.WeightedCrossEntropy(weights.halving)")
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for code, path in ((with_weight, str(tmp_path)), (run.format(loss="tce.TCE(0.3)"), "")):
+        subprocess.run(
+            [sys.executable, "-c", f"import tce_theory as tce; {code}"],
+            env={**environment, "PYTHONPATH": path}, check=True, cwd=tmp_path / "cache" if path == "" else tmp_path,
+        )  # fmt: skip
