@@ -253,12 +253,12 @@ def run_demo(
     """
     started = time.monotonic()
     size = _QUICK if quick else _FULL
-    session = _Session(size, positive_integer("seed", seed, minimum=0), n_jobs, progress or _say_nothing)
+    ensemble = _Ensemble(size, positive_integer("seed", seed, minimum=0), n_jobs, progress or _say_nothing)
     corpus = _Corpus.read(text)
     folder = _directory(out)
     with _collected_warnings() as warned:
-        parts = _gaussian_part(session), _text_part(session, corpus)
-        session.stage("writing runs and figure")
+        parts = _gaussian_part(ensemble), _text_part(ensemble, corpus)
+        ensemble.stage("writing runs and figure")
         files = [_save_run(folder, name, run) for part in parts for name, run in part.runs.items()]
         files += _save_figure(folder, parts)
     rows = tuple(row for part in parts for row in part.rows)
@@ -266,7 +266,7 @@ def run_demo(
     summary = _plain(
         {
             "tce_theory": version("tce_theory"),
-            "seed": session.seed,
+            "seed": ensemble.seed,
             "quick": bool(quick),
             "gaussian": parts[0].facts,
             "text": parts[1].facts,
@@ -287,7 +287,7 @@ def run_demo(
 
 
 @dataclass(frozen=True)
-class _Session:
+class _Ensemble:
     """What all simulations of one demonstration share."""
 
     size: _Size
@@ -318,8 +318,8 @@ class _Part:
     panels: tuple[Callable[[Axes], None], ...]
 
 
-def _gaussian_part(session: _Session) -> _Part:
-    size = session.size
+def _gaussian_part(ensemble: _Ensemble) -> _Part:
+    size = ensemble.size
     settings: dict[str, Any] = {
         "n_samples": GAUSSIAN_SAMPLES,
         "generations": size.gaussian_generations,
@@ -328,13 +328,13 @@ def _gaussian_part(session: _Session) -> _Part:
     gammas = (*ACTING_GAMMAS, IDLE_GAMMA)
     losses = {"gaussian-ce": CrossEntropy()} | {f"gaussian-tce-{gamma}": TCE(gamma) for gamma in gammas}
     runs = {
-        name: session.simulate(name, Gaussian(), loss, metrics=["std", "mean"], **settings)
+        name: ensemble.simulate(name, Gaussian(), loss, metrics=["std", "mean"], **settings)
         for name, loss in losses.items()
     }
     ce, *treated = runs.values()
     tce = dict(zip(gammas, treated, strict=True))
     # once more on the numbers of the threshold that does not act, drawn point by point as TCE draws them
-    runs["gaussian-ce-coupled"] = coupled = session.simulate(
+    runs["gaussian-ce-coupled"] = coupled = ensemble.simulate(
         "gaussian-ce-coupled",
         Gaussian(),
         CrossEntropy(),
@@ -345,10 +345,10 @@ def _gaussian_part(session: _Session) -> _Part:
     )
     identical = _identical_until_failure(coupled, tce[IDLE_GAMMA])
 
-    session.stage("computing predictions")
+    ensemble.stage("computing predictions")
     law = gaussian_first_passage(GAUSSIAN_SAMPLES, low=BAND[0], high=BAND[1], horizon=size.gaussian_generations)
     exact = (Prediction(kind="exact", mean=law.restricted_mean, median=law.median),)
-    predictions = {gamma: _wall_predictions(gamma, session) for gamma in ACTING_GAMMAS} | {IDLE_GAMMA: exact}
+    predictions = {gamma: _wall_predictions(gamma, ensemble) for gamma in ACTING_GAMMAS} | {IDLE_GAMMA: exact}
     baseline = _gaussian_interval(ce)
     rows = (
         _row("Gaussian", GAUSSIAN_CRITERION, None, baseline, None, exact),
@@ -375,10 +375,10 @@ def _gaussian_interval(run: Run) -> FidelityInterval:
     return run.fidelity_interval("std", outside=BAND, relative=True, interpolate=False)
 
 
-def _wall_predictions(gamma: float, session: _Session) -> tuple[Prediction, ...]:
+def _wall_predictions(gamma: float, ensemble: _Ensemble) -> tuple[Prediction, ...]:
     depth = -2 * math.log(critical_std(gamma))
-    rng = np.random.default_rng(session.seed_of(f"wall walk {gamma}"))
-    times = _wall_walk_times(depth, session.size.gaussian_generations, session.size.walk_replicates, rng)
+    rng = np.random.default_rng(ensemble.seed_of(f"wall walk {gamma}"))
+    times = _wall_walk_times(depth, ensemble.size.gaussian_generations, ensemble.size.walk_replicates, rng)
     return (
         Prediction(kind="limit", mean=float(wall_mean_interval(GAUSSIAN_SAMPLES, LOG_BAND, depth))),
         Prediction(kind="walk", mean=float(times.mean()), standard_error=_standard_error(times)),
@@ -454,20 +454,20 @@ class _Corpus:
         return cls(source, counts)
 
 
-def _text_part(session: _Session, corpus: _Corpus) -> _Part:
+def _text_part(ensemble: _Ensemble, corpus: _Corpus) -> _Part:
     model = Categorical.from_counts(corpus.counts)
     acting = (float(model.probs[0]) + 1 / model.size) / 2
     settings: dict[str, Any] = {
         "n_samples": sum(corpus.counts.values()),
-        "generations": session.size.text_generations,
-        "replicates": _text_replicates(model.size, session.size),
+        "generations": ensemble.size.text_generations,
+        "replicates": _text_replicates(model.size, ensemble.size),
         "metrics": ["support", "entropy", "heterozygosity", "tv", "max_prob"],
     }
-    ce = session.simulate("text-ce", model, CrossEntropy(), **settings)
-    cap = session.simulate("text-tce-acting", model, TCE(acting), **settings)
-    idle = session.simulate(f"text-tce-{IDLE_GAMMA}", model, TCE(IDLE_GAMMA), **settings)
+    ce = ensemble.simulate("text-ce", model, CrossEntropy(), **settings)
+    cap = ensemble.simulate("text-tce-acting", model, TCE(acting), **settings)
+    idle = ensemble.simulate(f"text-tce-{IDLE_GAMMA}", model, TCE(IDLE_GAMMA), **settings)
 
-    session.stage("computing predictions")
+    ensemble.stage("computing predictions")
     expected = np.asarray(
         expected_surviving_types(model.probs, settings["n_samples"], np.arange(settings["generations"] + 1))
     )
