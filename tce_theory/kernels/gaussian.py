@@ -26,23 +26,68 @@ _ON_BOUNDARY = 1e-13  # so close to the squared radius counts as on it, where a 
 _MAX_STEPS = 400  # twice what bisection of a float64 bracket can take
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sums(y, centre, radius2):
     """Count, sum and sum of squares of d = y - centre over d^2 >= radius2, and the count right of the centre.
 
-    The order of summation is left to the compiler, which then uses vector instructions: six times faster here, and
-    the same bits whenever the same code runs on the same kind of processor.
+    Four partial sums, for additions have to wait for each other. Their order is fixed: with `fastmath` the compiler
+    would use vector instructions, six times faster, but in an order that differs between a kernel that has just been
+    compiled and the same kernel loaded from the cache, and results would not be the same bit for bit.
     """
-    count, sum1, sum2, right = 0.0, 0.0, 0.0, 0.0
-    for i in range(y.size):
+    n0, n1, n2, n3 = 0, 0, 0, 0
+    r0, r1, r2, r3 = 0, 0, 0, 0
+    a0, a1, a2, a3 = 0.0, 0.0, 0.0, 0.0
+    b0, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0
+    whole = y.size // 4 * 4
+    for i in range(0, whole, 4):
         d = y[i] - centre
-        d2 = d * d
-        unmasked = 1.0 if d2 >= radius2 else 0.0
-        count += unmasked
-        sum1 += unmasked * d
-        sum2 += unmasked * d2
-        right += unmasked if d > 0.0 else 0.0
-    return count, sum1, sum2, right
+        w = d * d >= radius2
+        n0, r0 = n0 + w, r0 + (w & (d > 0.0))
+        a0, b0 = a0 + (d if w else 0.0), b0 + (d * d if w else 0.0)
+        d = y[i + 1] - centre
+        w = d * d >= radius2
+        n1, r1 = n1 + w, r1 + (w & (d > 0.0))
+        a1, b1 = a1 + (d if w else 0.0), b1 + (d * d if w else 0.0)
+        d = y[i + 2] - centre
+        w = d * d >= radius2
+        n2, r2 = n2 + w, r2 + (w & (d > 0.0))
+        a2, b2 = a2 + (d if w else 0.0), b2 + (d * d if w else 0.0)
+        d = y[i + 3] - centre
+        w = d * d >= radius2
+        n3, r3 = n3 + w, r3 + (w & (d > 0.0))
+        a3, b3 = a3 + (d if w else 0.0), b3 + (d * d if w else 0.0)
+    for i in range(whole, y.size):
+        d = y[i] - centre
+        w = d * d >= radius2
+        n0, r0 = n0 + w, r0 + (w & (d > 0.0))
+        a0, b0 = a0 + (d if w else 0.0), b0 + (d * d if w else 0.0)
+    return float(n0 + n1 + n2 + n3), (a0 + a1) + (a2 + a3), (b0 + b1) + (b2 + b3), float(r0 + r1 + r2 + r3)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moment(y, centre, radius2):
+    """Count and sum of squares of d = y - centre over d^2 >= radius2: what the search needs, in half the time."""
+    n0, n1, n2, n3 = 0.0, 0.0, 0.0, 0.0
+    b0, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0
+    whole = y.size // 4 * 4
+    for i in range(0, whole, 4):
+        d2 = (y[i] - centre) * (y[i] - centre)
+        w = 1.0 if d2 >= radius2 else 0.0
+        n0, b0 = n0 + w, b0 + w * d2
+        d2 = (y[i + 1] - centre) * (y[i + 1] - centre)
+        w = 1.0 if d2 >= radius2 else 0.0
+        n1, b1 = n1 + w, b1 + w * d2
+        d2 = (y[i + 2] - centre) * (y[i + 2] - centre)
+        w = 1.0 if d2 >= radius2 else 0.0
+        n2, b2 = n2 + w, b2 + w * d2
+        d2 = (y[i + 3] - centre) * (y[i + 3] - centre)
+        w = 1.0 if d2 >= radius2 else 0.0
+        n3, b3 = n3 + w, b3 + w * d2
+    for i in range(whole, y.size):
+        d2 = (y[i] - centre) * (y[i] - centre)
+        w = 1.0 if d2 >= radius2 else 0.0
+        n0, b0 = n0 + w, b0 + w * d2
+    return (n0 + n1) + (n2 + n3), (b0 + b1) + (b2 + b3)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -162,7 +207,7 @@ def fit_scale(y, centre, q_start, few):
     while count_high - count_low > FEW and high - low > _ROUNDING:
         if not low < q < high:
             q = 0.5 * (low + high)
-        count, _, sum2, _ = _sums(y, centre, radius2_at(q))
+        count, sum2 = _moment(y, centre, radius2_at(q))
         passes += 1
         g = sum2 - count * q
         if g > 0.0:
@@ -211,7 +256,7 @@ def fit_scale(y, centre, q_start, few):
     return sum2 / count, -1.0, 0.0, count, count_right, sum1, sum2, np.nan, np.nan, 0.0, 0.0, passes
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sums_outside(y, left, right, centre):
     """Count, count on the right, sums of d = y - centre and d^2 over y outside [left, right]; numbers at the ends."""
     count, count_right, sum1, sum2, n_left, n_right = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -436,7 +481,7 @@ def fit_absolute(y, mean, variance, fit_mean, few):
         Every point can have a density of at least gamma; the fit is the one of largest entropy.
     """
     # a range of 2 sigma_f keeps every point within 2 sigma_f of the mean: a fast pass that spares most samples the next
-    count, _, _, _ = _sums(y, mean, 4.0 * _FLOOR) if fit_mean else _sums(y, 0.0, _FLOOR)
+    count, _ = _moment(y, mean, 4.0 * _FLOOR) if fit_mean else _moment(y, 0.0, _FLOOR)
     if count == 0.0:
         lowest, highest = y.min(), y.max()
         centre = 0.5 * (lowest + highest) if fit_mean else 0.0
@@ -518,7 +563,7 @@ def mean_and_variance(y, fit_mean, ddof):
     if fit_mean:
         _, sum1, _, _ = _sums(y, 0.0, 0.0)
         mean = sum1 / y.size
-    _, _, sum2, _ = _sums(y, mean, 0.0)
+    _, sum2 = _moment(y, mean, 0.0)
     return mean, sum2 / (y.size - ddof)
 
 

@@ -200,3 +200,17 @@ def test_a_weight_of_a_module_leaves_nothing_in_the_cache(tmp_path):
             [sys.executable, "-c", f"import tce_theory as tce; {code}"],
             env={**environment, "PYTHONPATH": path}, check=True, cwd=tmp_path / "cache" if path == "" else tmp_path,
         )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_kernel_gives_the_same_bits_compiled_and_from_the_cache(tmp_path):
+    code = (
+        "import tce_theory as tce, sys; run = tce.simulate(tce.Gaussian(), tce.TCE(0.5), n_samples=1000, "
+        "generations=50, replicates=8, seed=3, metrics=['std']); sys.stdout.buffer.write(run.metrics['std'].tobytes())"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    compiled, cached = (
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout
+        for _ in range(2)
+    )
+    assert compiled == cached
