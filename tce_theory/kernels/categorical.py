@@ -291,8 +291,8 @@ def warm_end(previous, drawn, size, gamma, probs):
     A previous model above the cap stays as it is if every drawn class has at least gamma. If not, the flow has no
     closed form, and its end depends on the counts, because a class that was held at gamma can be let go again. The fit
     is then a convention, not the end of the flow: the same two equations, with a_j/Z for a drawn class that started
-    above gamma and would stay there. Of 300 random cases 13 differed from the flow by more than 0.005, one by 0.066.
-    It happens before the first fit that is not vacuous, and never after.
+    above gamma and would stay there. Of 300 random cases 13 differed from the flow by more than 0.005; the most seen
+    is 0.08. It happens before the first fit that is not vacuous, and never after.
 
     Parameters
     ----------
