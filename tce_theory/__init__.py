@@ -37,12 +37,12 @@ _HOMES = {
     "StatisticalWarning": "errors",
     "InterruptedRunWarning": "errors",
 }
-_MODULES = ("exact", "metrics", "plotting", "theory")
+_MODULES = ("exact", "metrics", "plotting", "theorems", "theory")
 
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
-    from tce_theory import exact, metrics, plotting, theory
+    from tce_theory import exact, metrics, plotting, theorems, theory
     from tce_theory.errors import (
         DegenerateFitError,
         DomainError,

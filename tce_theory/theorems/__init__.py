@@ -1,0 +1,74 @@
+"""The registry of statements: what is claimed, under which hypotheses, how firmly, and where it is derived and computed.
+
+>>> import tce_theory as tce
+>>> theorem = tce.theorems.get("tail-inflation")
+>>> theorem.status.value, theorem.proof, theorem.functions
+('proved', 'proofs/tail-inflation.py', ('theory.truncated.tail_inflation',))
+
+The modules have the names of those in `tce_theory.theory`. Neither importing nor listing the registry imports sympy; only
+`Claim.sympy_relation` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+
+from tce_theory.errors import DomainError
+from tce_theory.theorems.statement import Claim, Status, Theorem
+
+__all__ = ["Claim", "Status", "Theorem", "every", "get", "nearest"]
+
+_SUBJECTS = ("loss", "gaussian", "truncated", "wall", "categorical", "regimes", "literature")
+"""Modules in reading order; each has its theorems in reading order."""
+
+
+@functools.cache
+def every() -> dict[str, Theorem]:
+    """Return all theorems by slug, in reading order.
+
+    Examples
+    --------
+    >>> len({theorem.slug for theorem in every().values()}) == len(every())
+    True
+    """
+    modules = (importlib.import_module(f"{__name__}.{subject}") for subject in _SUBJECTS)
+    theorems: list[Theorem] = [theorem for module in modules for theorem in module.THEOREMS]
+    return {theorem.slug: theorem for theorem in theorems}
+
+
+def get(slug: str) -> Theorem:
+    """Return the theorem of that slug.
+
+    Raises
+    ------
+    DomainError
+        If there is none; the message suggests the nearest slugs.
+
+    Examples
+    --------
+    >>> get("tail-inflaton")
+    Traceback (most recent call last):
+    ...
+    tce_theory.errors.DomainError: slug must be that of a theorem (did you mean tail-inflation?), got 'tail-inflaton'
+    """
+    theorem = every().get(slug)
+    if theorem is None:
+        near = nearest(slug)
+        hint = f"did you mean {' or '.join(near)}?" if near else "tce theory lists them"
+        raise DomainError("slug", slug, f"that of a theorem ({hint})")
+    return theorem
+
+
+def nearest(slug: str) -> list[str]:
+    """Return up to three slugs that are spelled nearly like `slug`, or that contain it.
+
+    Examples
+    --------
+    >>> nearest("entropy-identty")[0]
+    'entropy-identity'
+    """
+    asked = str(slug).lower().replace("_", "-")
+    containing = [known for known in every() if asked and asked in known]
+    return (containing or difflib.get_close_matches(asked, every(), 3, 0.6))[:3]

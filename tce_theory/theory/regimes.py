@@ -1,0 +1,5 @@
+"""Closed forms: regimes."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
