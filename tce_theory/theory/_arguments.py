@@ -12,9 +12,12 @@ import numpy as np
 
 from tce_theory.errors import DomainError
 
-__all__ = ["FloatOrArray", "flag", "integers", "numbers_in", "numbers_or_scalar", "positive_numbers"]
+__all__ = ["FloatOrArray", "Vector", "flag", "integers", "numbers_in", "numbers_or_scalar", "positive_numbers"]
 
 FloatOrArray = float | np.ndarray
+
+Vector = Any
+"""One whole vector, such as the probabilities of all classes; it does not broadcast."""
 
 
 def integers(argument: str, value: Any, *, minimum: int, maximum: int = 2**53) -> np.ndarray:
