@@ -27,6 +27,7 @@ import pytest
 
 import tce_theory as tce
 from tce_theory import cli, recursion
+from tce_theory.cli import simulate
 
 TCE = Path(sysconfig.get_path("scripts")) / "tce"
 # output that is still in a buffer when the program ends is a case of its own
@@ -119,7 +120,7 @@ def test_every_setting_of_simulate_is_an_option():
     by_another_name = {"regime": "fraction", "progress": "quiet"}
     # decoding has no choices yet
     wanted = {by_another_name.get(name, name) for name in settings - {"decoding"}}
-    assert wanted <= {field.name for field in fields(cli._SimulationOptions)}
+    assert wanted <= {field.name for field in fields(simulate.SimulationOptions)}
 
 
 @pytest.mark.parametrize("command", [("demo",), ("simulate",), ("simulate", "gaussian"), ("simulate", "categorical")])
@@ -677,7 +678,7 @@ def test_interrupted_without_a_file(run, monkeypatch):
 
 
 def test_interrupted_while_reporting_keeps_the_file(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "_print_json", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(simulate, "print_json", raising(KeyboardInterrupt()))
     outcome = run(*GAUSSIAN, "--json", "--out", tmp_path / "run.npz")
     assert outcome.code == 130
     assert f"30 of 30 replicates had finished and are saved in {tmp_path / 'run.npz'}" in outcome.err
