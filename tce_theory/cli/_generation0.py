@@ -12,9 +12,10 @@ from tce_theory.errors import DomainError
 
 if TYPE_CHECKING:
     from tce_theory.models.base import Model
+    from tce_theory.models.categorical import Categorical
 
 
-def zipf_model(text: str) -> "Model":
+def zipf_model(text: str) -> "Categorical":
     from tce_theory.models.categorical import Categorical
 
     size, _, exponent = text.partition(":")

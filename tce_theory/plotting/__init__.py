@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tce_theory.files import write_atomically
 from tce_theory.plotting.figures import (
+    closed_forms,
     extension_factors,
     metric_label,
     reference_line,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "closed_forms",
     "extension_factors",
     "metric_label",
     "reference_line",

@@ -7,6 +7,7 @@ differs in both.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "closed_forms",
     "extension_factors",
     "metric_label",
     "reference_line",
@@ -34,6 +36,8 @@ __all__ = [
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _BAND_OPACITY = 0.18
 _PATH_WIDTH = 0.5
+_TITLE_WIDTH = 50
+"""Characters in a line of a title above one column of panels."""
 
 _SIDES: dict[str, tuple[tuple[int, int], Any, Any]] = {
     "above": ((-2, 2), "right", "bottom"),
@@ -409,6 +413,90 @@ def run_overview(run: Run) -> Figure:
             title=f"{run.provenance.get('family', 'model')}, {run.replicates.size:,} replicates",
         )
     return figure
+
+
+def closed_forms(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    x: str,
+    panels: Sequence[str],
+    lines: Sequence[str] = (),
+    title: str = "",
+    log_x: bool = False,
+) -> Figure:
+    """Draw closed forms over a parameter: one panel a form, one line for each combination of the other parameters.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Values by name, one row for each combination of parameters.
+    x : str
+        The parameter on the horizontal axis.
+    panels : sequence of str
+        Names of the closed forms. Vertical axes are logarithmic where positive values span more than three decades.
+    lines : sequence of str
+        The other parameters with several values.
+    title : str
+    log_x : bool
+        Whether the horizontal axis is logarithmic.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DomainError
+        If no panel has a number in every row.
+
+    Examples
+    --------
+    >>> figure = closed_forms([{"n": 1, "f": 2.0}, {"n": 2, "f": 1.0}], x="n", panels=["f"])
+    >>> figure.axes[0].get_ylabel(), figure.axes[0].lines[0].get_ydata().tolist()
+    ('f', [2.0, 1.0])
+    """
+    from matplotlib.figure import Figure
+
+    from tce_theory.plotting import style
+
+    drawn = [name for name in panels if all(_is_number(row.get(name)) for row in rows)]
+    if not drawn:
+        raise DomainError("panels", list(panels), "closed forms with one number for each combination of parameters")
+    columns = min(2, len(drawn))
+    n_rows = math.ceil(len(drawn) / columns)
+    with style():
+        figure = Figure(figsize=(3.6 * columns, 2.5 * n_rows + 0.4))
+        grid = figure.subplots(n_rows, columns, squeeze=False).ravel()
+        for ax in grid[len(drawn) :]:
+            ax.remove()
+        for ax, name in zip(grid, drawn, strict=False):
+            for label, group in _grouped(rows, lines).items():
+                ax.plot([row[x] for row in group], [row[name] for row in group], label=label)
+            values = np.array([row[name] for row in rows], dtype=np.float64)
+            positive = values[np.isfinite(values)]
+            if positive.size and positive.min() > 0 and positive.max() > 1000 * positive.min():
+                ax.set_yscale("log")
+            if log_x:
+                ax.set_xscale("log")
+            ax.set_xlabel(x)
+            ax.set_ylabel(name)
+        if lines:
+            handles = grid[0].get_legend_handles_labels()[0]
+            figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns))
+        figure.suptitle(textwrap.fill(title, _TITLE_WIDTH * columns), fontsize=9)
+    return figure
+
+
+def _grouped(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        label = ", ".join(f"{name} = {row[name]:.4g}" if _is_number(row[name]) else str(row[name]) for name in names)
+        groups.setdefault(label, []).append(row)
+    return groups
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _thresholds(run: Run, metric: str) -> list[tuple[float, str, str]]:
