@@ -15,7 +15,7 @@ export NO_COLOR := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench docs build lock clean
+.PHONY: help demo test test-slow check bench docs proofs build lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -45,13 +45,19 @@ docs: .venv/.dev ## build the documentation: docs/_build/html/index.html
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --builder html $(ARGS) docs docs/_build/html
 
+proofs: .venv/.dev ## run the derivations and typeset them: build/proofs/html/index.html (ARGS='SLUG ...': only these)
+	rm -rf build/proofs
+	$(BIN)/python proofs/booklet.py build/proofs/source $(ARGS)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --builder html -c docs \
+	-D html_title="tce_theory: theorems and derivations" build/proofs/source build/proofs/html
+
 build: .venv/.package ## build the wheel in dist
 	$(BIN)/python -m hatchling build --target wheel
 
 clean: ## remove .venv and all that the other targets have made
 	rm -rf .venv build dist tce-demo docs/_build docs/api docs/generated
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
-	find tce_theory tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
+	find tce_theory tests benchmarks docs proofs -name __pycache__ -prune -exec rm -rf {} +
 
 # --- the environment ---
 

@@ -12,6 +12,8 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from tce_theory import theorems
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
@@ -48,7 +50,9 @@ def mathml(node: nodes.math | nodes.math_block) -> str:
     """Return the formula of `node` as MathML, or as its source with a warning if docutils cannot read it."""
     source = node.astext()
     try:
-        return tex2mathml(source.translate(unichar2tex.uni2tex_table), as_block=isinstance(node, nodes.math_block))
+        formula = tex2mathml(source.translate(unichar2tex.uni2tex_table), as_block=isinstance(node, nodes.math_block))
+        # bars are those of absolute values: without the space that operators have around them
+        return str(formula).replace('<mo stretchy="false">|', '<mo stretchy="false" lspace="0" rspace="0">|')
     except MathError as error:
         logger.warning("formula %r: %s", source, error, location=node)
         return f"<code>{nodes.unescape(source)}</code>"
@@ -83,6 +87,15 @@ def keep_bars(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, li
             lines[i] = "".join(parts)
 
 
+def link_slugs(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """Make the slugs of theorems in a docstring links to what they say."""
+    for i, line in enumerate(lines):
+        if re.match(r"\s*Slugs? `", line):
+            lines[i] = re.sub(
+                r"`([a-z0-9-]+)`", lambda slug: f":ref:`{slug[1]}`" if slug[1] in theorems.every() else slug[0], line
+            )
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register MathML as a way to show formulas, and the treatment of bars in docstrings.
 
@@ -91,4 +104,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """
     app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None))
     app.connect("autodoc-process-docstring", keep_bars)
+    app.connect("autodoc-process-docstring", link_slugs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import tce_theory
+from tce_theory import theorems
 from tce_theory.models import compatibility_table
+from tce_theory.theorems import markdown
 
 DOCS = Path(__file__).parent
 
@@ -16,6 +18,22 @@ COMPATIBILITY = """\
 
 What each family accepts. Everything else is refused, with an
 {py:class}`~tce_theory.UnsupportedCombinationError` that says why.
+
+"""
+
+THEOREMS = """\
+# Theorems
+
+What the library knows, and how firmly. The status is one of
+
+- **proved**: derived, step by step, in `proofs/`;
+- **diffusion limit**: holds as the number of points grows, with corrections of relative order $n^{-1/2}$ unless the
+  claim says otherwise;
+- **numerical**: seen in numbers only;
+- **conjecture**; and **refuted**: has been claimed and is false, with the counterexample.
+
+A claim whose status differs from that of its theorem says so. `make proofs` runs all derivations and typesets them;
+`tce theory SLUG` evaluates the closed forms.
 
 """
 
@@ -35,14 +53,29 @@ def missing_from_reference() -> set[str]:
     return {name for name in tce_theory.__all__ if not name.startswith("_")} - set(listed)
 
 
+def theorems_page() -> str:
+    """Return the table of theorems, and below it what each of them says."""
+    every = theorems.every().values()
+    parts = [THEOREMS + markdown.overview(every, lambda theorem: f"#{theorem.slug}")]
+    for theorem in every:
+        says = markdown.statement(theorem, "{{py:func}}`~{}`".format)
+        parts.append(f"({theorem.slug})=\n## {theorem.title}\n\n`{theorem.slug}`\n\n{says}")
+        parts.append(f"**Derivation.** `{theorem.proof}`")
+    return "\n\n".join(parts) + "\n"
+
+
 def main() -> None:
     """Write docs/generated; end with an error if the reference lacks a public name."""
     if missing := missing_from_reference():
         sys.exit("docs/reference.md does not list " + ", ".join(sorted(missing)))
     generated = DOCS / "generated"
     generated.mkdir(exist_ok=True)
-    page = COMPATIBILITY + markdown_table(compatibility_table())
-    (generated / "compatibility.md").write_text(page, encoding="utf-8")
+    pages = {
+        "compatibility.md": COMPATIBILITY + markdown_table(compatibility_table()),
+        "theorems.md": theorems_page(),
+    }
+    for name, text in pages.items():
+        (generated / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The registry of statements: what is claimed, under which hypotheses, how firmly, and where it is derived and computed.
+"""The registry of statements: what is claimed, on which hypotheses, how firmly, and where it is derived and computed.
 
 >>> import tce_theory as tce
 >>> theorem = tce.theorems.get("tail-inflation")
 >>> theorem.status.value, theorem.proof, theorem.functions
 ('proved', 'proofs/tail-inflation.py', ('theory.truncated.tail_inflation',))
 
-The modules have the names of those in `tce_theory.theory`. Neither importing nor listing the registry imports sympy; only
-`Claim.sympy_relation` does.
+The modules have the names of those in `tce_theory.theory`. Neither importing nor listing the registry imports sympy;
+only `Claim.sympy_relation` does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import importlib
 from tce_theory.errors import DomainError
 from tce_theory.theorems.statement import Claim, Status, Theorem
 
-__all__ = ["Claim", "Status", "Theorem", "every", "get", "nearest"]
+__all__ = ["Claim", "Status", "Theorem", "by_subject", "every", "get", "nearest"]
 
 _SUBJECTS = ("loss", "gaussian", "truncated", "wall", "categorical", "regimes", "literature")
 """Modules in reading order; each has its theorems in reading order."""
@@ -33,9 +33,19 @@ def every() -> dict[str, Theorem]:
     >>> len({theorem.slug for theorem in every().values()}) == len(every())
     True
     """
-    modules = (importlib.import_module(f"{__name__}.{subject}") for subject in _SUBJECTS)
-    theorems: list[Theorem] = [theorem for module in modules for theorem in module.THEOREMS]
-    return {theorem.slug: theorem for theorem in theorems}
+    return {theorem.slug: theorem for group in by_subject().values() for theorem in group}
+
+
+@functools.cache
+def by_subject() -> dict[str, tuple[Theorem, ...]]:
+    """Return the theorems of each subject, in reading order.
+
+    Examples
+    --------
+    >>> [theorem.slug for theorem in by_subject()["truncated"]][0]
+    'tail-inflation'
+    """
+    return {subject: importlib.import_module(f"{__name__}.{subject}").THEOREMS for subject in _SUBJECTS}
 
 
 def get(slug: str) -> Theorem:
