@@ -14,7 +14,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A derivation that was run; `failure` is the traceback of the step that failed, if any."""
+    """A derivation that was run; `failure` says which step failed and how, or what the derivation leaves out."""
 
     slug: str
     cells: list[Cell]
@@ -77,6 +77,10 @@ def cells_of(script: str) -> Iterator[Cell]:
 def run(slug: str) -> Outcome:
     """Run one derivation, cell by cell."""
     sys.path.insert(0, str(HERE))
+    import checking  # the one that the derivation imports
+
+    checking.stated.clear()
+    checking.agreed.clear()
     path = HERE / f"{slug}.py"
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
     done: list[Cell] = []
@@ -89,7 +93,16 @@ def run(slug: str) -> Outcome:
         except Exception:
             return Outcome(slug, done, time.perf_counter() - start, f"{cell.source}\n\n{traceback.format_exc()}")
         done.append(Cell(cell.source, cell.is_prose, printed.getvalue(), as_tex(value)))
-    return Outcome(slug, done, time.perf_counter() - start)
+    missing = left_out(theorems.get(slug), checking.stated, checking.agreed)
+    return Outcome(slug, done, time.perf_counter() - start, missing)
+
+
+def left_out(theorem: theorems.Theorem, stated: Container[tuple[str, str]], agreed: Container[str]) -> str:
+    """Say which registered relations a derivation has not arrived at, and which closed forms it has not met."""
+    claims = [claim.name for claim in theorem.claims if claim.relation and (theorem.slug, claim.name) not in stated]
+    functions = [name for name in theorem.functions if name.startswith("theory.") and name not in agreed]
+    lines = [f"the derivation does not arrive at the claim {name!r}" for name in claims]
+    return "\n".join(lines + [f"the derivation is not held against tce_theory.{name}" for name in functions])
 
 
 def evaluate(source: str, filename: str, namespace: dict[str, Any]) -> Any:

@@ -21,6 +21,11 @@ _DIGITS = 40
 _TOLERANCE = 1e-12
 _POINTS = 25
 
+stated: set[tuple[str, str]] = set()
+"""Slug and name of the registered claims that `states` has met."""
+agreed: set[str] = set()
+"""Functions of the library that `agrees` has held against a derivation."""
+
 
 def zero(expression: Any, why: str = "") -> None:
     """Assert that `expression` is 0 by symbolic simplification."""
@@ -60,6 +65,7 @@ def states(slug: str, claim: str, derived: Any) -> Any:
     for ours, theirs in zip(derived.args, registered.args, strict=True):
         if not _vanishes(ours - theirs):
             raise AssertionError(f"{slug}, {claim}: derived {ours}, registered {theirs}")
+    stated.add((slug, claim))
     print(f"✓ this is the claim {claim!r} of {slug}")
     return derived
 
@@ -99,6 +105,7 @@ def agrees(
             worst = max(worst, float(abs(mpmath.mpf(found) - right) / max(abs(right), mpmath.mpf(10) ** -300)))
             if not worst <= _TOLERANCE:
                 raise AssertionError(f"{function} at {point}: {found}, derived {mpmath.nstr(right, 17)}")
+    agreed.add(function)
     print(f"✓ {function} agrees at {points} random points, relative difference at most {worst:.1e} (numerical)")
 
 

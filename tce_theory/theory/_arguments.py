@@ -12,9 +12,12 @@ import numpy as np
 
 from tce_theory.errors import DomainError
 
-__all__ = ["FloatOrArray", "Vector", "flag", "integers", "numbers_in", "numbers_or_scalar", "positive_numbers"]
+__all__ = ["FloatOrArray", "Integers", "Vector", "flag", "integers", "numbers_in", "numbers_or_scalar", "positive_numbers"]
 
 FloatOrArray = float | np.ndarray
+
+Integers = Any
+"""Integers, one or an array of them."""
 
 Vector = Any
 """One whole vector, such as the probabilities of all classes; it does not broadcast."""
