@@ -47,7 +47,7 @@ docs: .venv/.dev ## build the documentation: docs/_build/html/index.html
 
 proofs: .venv/.dev ## run the derivations and typeset them: build/proofs/html/index.html (ARGS='SLUG ...': only these)
 	rm -rf build/proofs
-	$(BIN)/python proofs/booklet.py build/proofs/source $(ARGS)
+	$(BIN)/python proofs/booklet.py --out build/proofs/source $(ARGS)
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --builder html -c docs \
 	-D html_title="tce_theory: theorems and derivations" build/proofs/source build/proofs/html
 

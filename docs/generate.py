@@ -58,7 +58,7 @@ def theorems_page() -> str:
     every = theorems.every().values()
     parts = [THEOREMS + markdown.overview(every, lambda theorem: f"#{theorem.slug}")]
     for theorem in every:
-        says = markdown.statement(theorem, "{{py:func}}`~{}`".format)
+        says = markdown.linked(markdown.statement(theorem, "{{py:func}}`~{}`".format), "#{}".format)
         parts.append(f"({theorem.slug})=\n## {theorem.title}\n\n`{theorem.slug}`\n\n{says}")
         parts.append(f"**Derivation.** `{theorem.proof}`")
     return "\n\n".join(parts) + "\n"

@@ -1,7 +1,9 @@
 """Run the derivations and write them as pages, from which Sphinx makes the booklet.
 
-``python proofs/booklet.py DIRECTORY [SLUG …]`` runs all derivations, or those that are named, and writes one Markdown
-page each, and an index, into the directory. It ends with an error if a step of a derivation fails, or takes too long.
+``python proofs/booklet.py [SLUG …] [--out DIRECTORY]`` runs all derivations, or those that are named, and writes one
+Markdown page each, and an index, into the directory. It ends with an error if a step of a derivation fails, if one
+takes more than a minute, or if it leaves out what the registry has. A run of all brings the index in README.md up to
+date.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import matplotlib
 import sympy as sp
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from tce_theory import plotting, theorems
+from tce_theory.errors import DomainError
 from tce_theory.files import write_atomically
 from tce_theory.theorems import markdown
 
@@ -39,6 +43,14 @@ algebra as the booklet is made: a ✓ stands for a check that was run and could 
 says so.
 
 The order is that of reading: a derivation uses only what comes before it.
+"""
+
+GRAPH = """\
+## Which derivation uses which
+
+An arrow goes from what is used to where it is used.
+
+![Graph of the derivations](dependencies.svg)
 """
 
 
@@ -131,13 +143,14 @@ def page(outcome: Outcome) -> str:
     """Return a theorem and its derivation as Markdown."""
     theorem = theorems.get(outcome.slug)
     used_by = [other.slug for other in theorems.every().values() if theorem.slug in other.depends_on]
-    parts = [f"# {theorem.title}", f"Slug `{theorem.slug}`.", displayed(markdown.statement(theorem))]
+    parts = [displayed(markdown.statement(theorem))]
     for label, slugs in (("Uses", theorem.depends_on), ("Used by", used_by)):
         if slugs:
-            parts.append(f"**{label}.** " + ", ".join(f"[`{slug}`]({slug}.md)" for slug in slugs))
+            parts.append(f"**{label}.** " + ", ".join(f"`{slug}`" for slug in slugs))
     for cell in outcome.cells:
         parts.append(prose(cell.source) if cell.is_prose else code(cell))
-    return "\n\n".join(parts) + "\n"
+    head = f"# {theorem.title}\n\nSlug `{theorem.slug}`.\n\n"
+    return head + markdown.linked("\n\n".join(parts), "{}.md".format) + "\n"
 
 
 def prose(source: str) -> str:
@@ -170,36 +183,40 @@ def index(outcomes: Sequence[Outcome]) -> str:
     slugs = [outcome.slug for outcome in outcomes]
     table = markdown.overview((theorems.get(slug) for slug in slugs), lambda theorem: f"{theorem.slug}.md")
     contents = "\n".join(["```{toctree}", ":hidden:", ":numbered: 1", "", *slugs, "```"])
-    graph = "## Which derivation uses which\n\n![Graph of the derivations](dependencies.svg)"
-    return "\n".join([INTRODUCTION, table, graph, "", contents, ""])
+    return "\n".join([INTRODUCTION, table, GRAPH, contents, ""])
+
+
+def with_index(readme: str) -> str:
+    """Return the text of README.md with the table of theorems between its marks brought up to date."""
+    table = markdown.overview(theorems.every().values(), lambda theorem: f"{theorem.slug}.py")
+    return re.sub(r"(<!-- index -->\n).*(<!-- end of index -->)", rf"\1\n{table}\n\2", readme, flags=re.DOTALL)
 
 
 def dependency_graph() -> Figure:
-    """Draw the theorems, a column a subject, and arrows from what is used to where it is used."""
-    places: dict[str, tuple[float, float]] = {}
-    subjects = theorems.by_subject()
+    """Draw the theorems in reading order, and arcs from what is used to where it is used."""
+    every = list(theorems.every().values())
+    heights = {theorem.slug: -row for row, theorem in enumerate(every)}
     with plotting.style():
-        tallest = max(len(group) for group in subjects.values())
-        figure = Figure(figsize=(1.75 * len(subjects), 0.42 * tallest + 0.6))
+        figure = Figure(figsize=(6.5, 0.21 * len(every)))
         ax = figure.subplots()
-        for column, (subject, group) in enumerate(subjects.items()):
-            ax.text(column, 0.9, subject, ha="center", weight="bold", fontsize=9)
-            for row, theorem in enumerate(group):
-                places[theorem.slug] = (column, -row)
-                box = {"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "0.6", "linewidth": 0.6}
-                ax.text(column, -row, theorem.slug, ha="center", va="center", fontsize=6.5, bbox=box, zorder=3)
-        for theorem in theorems.every().values():
-            for used in theorem.depends_on:
-                bend = 0.25 if places[used][0] == places[theorem.slug][0] else 0.08
-                arrow = FancyArrowPatch(
-                    places[used], places[theorem.slug], connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>",
-                    mutation_scale=7, shrinkA=9, shrinkB=9, color="#0072B2", linewidth=0.7, zorder=2,
-                )  # fmt: skip
-                ax.add_patch(arrow)
-        ax.set_xlim(-0.6, len(subjects) - 0.4)
-        ax.set_ylim(-tallest + 0.4, 1.2)
+        cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+        for number, (subject, group) in enumerate(theorems.by_subject().items()):
+            color = cycle[number % len(cycle)]
+            for theorem in group:
+                ax.plot(0, heights[theorem.slug], ".", color=color)
+                ax.text(-0.5, heights[theorem.slug], theorem.slug, ha="right", va="center", fontsize=7.5, color=color)
+                for used in theorem.depends_on:
+                    ax.add_patch(_arc(heights[used], heights[theorem.slug], color))
+            ax.text(-10, heights[group[0].slug], subject, ha="right", va="center", weight="bold", color=color)
+        ax.set_xlim(-14.5, 11)
+        ax.set_ylim(-len(every) + 0.2, 0.8)
         ax.axis("off")
     return figure
+
+
+def _arc(start: float, end: float, color: str) -> FancyArrowPatch:
+    look = {"connectionstyle": "arc3,rad=-0.6", "arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.8}
+    return FancyArrowPatch((0, start), (0, end), shrinkA=2, shrinkB=2, color=color, **look)
 
 
 # --- the program ---
@@ -221,19 +238,26 @@ def report(outcomes: Sequence[Outcome]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the derivations and write the pages."""
     parser = argparse.ArgumentParser(description="Run the derivations and write them as Markdown pages.")
-    parser.add_argument("directory", type=Path, help="where the pages go")
-    parser.add_argument("slugs", nargs="*", help="derivations to run; all if none is named")
+    parser.add_argument("slugs", metavar="SLUG", nargs="*", help="derivations to run; all if none is named")
+    parser.add_argument("--out", type=Path, default=Path("build/proofs/source"), help="directory for the pages")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; one a processor if not given")
     settings = parser.parse_args(arguments)
-    slugs = [theorems.get(slug).slug for slug in settings.slugs] or list(theorems.every())
+    try:
+        slugs = [theorems.get(slug).slug for slug in settings.slugs] or list(theorems.every())
+        settings.out.mkdir(parents=True, exist_ok=True)
+    except (DomainError, OSError) as error:
+        parser.error(str(error))
     outcomes = joblib.Parallel(n_jobs=settings.jobs)(joblib.delayed(run)(slug) for slug in slugs)
     if report(outcomes):
         return 1
-    settings.directory.mkdir(parents=True, exist_ok=True)
     texts = {f"{outcome.slug}.md": page(outcome) for outcome in outcomes} | {"index.md": index(outcomes)}
     for name, text in texts.items():
-        write_atomically(settings.directory / name, lambda file, text=text: file.write(text.encode()))
-    plotting.save(dependency_graph(), settings.directory / "dependencies.svg")
+        write_atomically(settings.out / name, lambda file, text=text: file.write(text.encode()))
+    plotting.save(dependency_graph(), settings.out / "dependencies.svg")
+    if not settings.slugs:
+        readme = HERE / "README.md"
+        text = with_index(readme.read_text(encoding="utf-8"))
+        write_atomically(readme, lambda file: file.write(text.encode()))
     return 0
 
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import mpmath
+import numpy as np
 import sympy as sp
 
 from tce_theory import theorems
 
-__all__ = ["agrees", "equal", "holds", "states", "zero"]
+__all__ = ["agrees", "agrees_at", "equal", "holds", "states", "summed", "zero"]
 
 _DIGITS = 40
 _TOLERANCE = 1e-12
@@ -49,6 +50,30 @@ def holds(condition: Any, why: str) -> None:
     print(f"✓ {why}")
 
 
+def summed(term: Any, sums: Mapping[Any, Any]) -> Any:
+    """Sum a generic term over its index, for any number of terms, by linearity.
+
+    Parameters
+    ----------
+    term : sympy expression
+        A polynomial in the symbols that depend on the index, with coefficients that do not.
+    sums : mapping
+        The sum of each monomial in these symbols, as in ``{1: n, x: S, x * y: T}``. All symbols in its keys depend on
+        the index; all others do not.
+    """
+    generic = sorted(set().union(*(sp.sympify(monomial).free_symbols for monomial in sums)), key=str)
+    known = {sp.sympify(monomial): value for monomial, value in sums.items()}
+    total = sp.Integer(0)
+    for powers, coefficient in sp.Poly(sp.expand(term), *generic).terms():
+        if coefficient == 0:  # the polynomial 0 has one term
+            continue
+        monomial = sp.prod(symbol**power for symbol, power in zip(generic, powers, strict=True))
+        if monomial not in known or coefficient.free_symbols & set(generic):
+            raise AssertionError(f"the sum of {coefficient * monomial} is not known")
+        total += coefficient * known[monomial]
+    return total
+
+
 def states(slug: str, claim: str, derived: Any) -> Any:
     """Assert that `derived`, a sympy relation, is what the registry says under that name; return the relation.
 
@@ -76,6 +101,7 @@ def agrees(
     *,
     where: Mapping[str, Any],
     fixed: Mapping[str, Any] | None = None,
+    part: str | None = None,
     points: int = _POINTS,
 ) -> None:
     """Assert that a function of the library equals `reference` at random admissible points to 1e-12.
@@ -90,6 +116,8 @@ def agrees(
         Range of each parameter: ``(low, high)`` for uniform numbers, a `range` or a list to choose from.
     fixed : mapping, optional
         Arguments that the function of the library takes beside.
+    part : str, optional
+        Field of the result, if that is a named tuple.
     """
     claim = theorems.Claim(name="", statement="", function=function)
     evaluate = claim.load_function()
@@ -101,12 +129,47 @@ def agrees(
         for _ in range(points):
             point = {name: _draw(source, choice) for name, choice in where.items()}
             right = exact(**{name: mpmath.mpf(value) for name, value in point.items()})
-            found = evaluate(**point, **(fixed or {}))
+            result = evaluate(**point, **(fixed or {}))
+            found = result if part is None else getattr(result, part)
             worst = max(worst, float(abs(mpmath.mpf(found) - right) / max(abs(right), mpmath.mpf(10) ** -300)))
             if not worst <= _TOLERANCE:
                 raise AssertionError(f"{function} at {point}: {found}, derived {mpmath.nstr(right, 17)}")
     agreed.add(function)
-    print(f"✓ {function} agrees at {points} random points, relative difference at most {worst:.1e} (numerical)")
+    where_in = function if part is None else f"{function}, {part},"
+    print(f"✓ {where_in} agrees at {points} random points, relative difference at most {worst:.1e} (numerical)")
+
+
+def agrees_at(function: str, arguments: Mapping[str, Any], reference: Any, *, part: str | None = None) -> None:
+    """Assert that a function of the library at one point, which may be a vector, equals `reference` to 1e-12.
+
+    Parameters
+    ----------
+    function : str
+        As in the registry: ``"theory.categorical.capped_projection"``.
+    arguments : mapping
+        Arguments of the function.
+    reference : sympy number, or sequence of them
+        The derived value; every component is compared relative to its own size.
+    part : str, optional
+        Field of the result, if that is a named tuple.
+    """
+    evaluate = theorems.Claim(name="", statement="", function=function).load_function()
+    assert evaluate is not None
+    result = evaluate(**arguments)
+    result = getattr(result, part) if part is not None else result
+    found = np.ravel(result).tolist()  # a matrix by rows
+    exact = [sp.N(value, _DIGITS) for value in (reference if isinstance(reference, list | tuple) else [reference])]
+    assert len(found) == len(exact), f"{function}: {len(found)} values, {len(exact)} derived"
+    smallest = sp.Float(10) ** -300
+    worst = max(
+        float(abs(sp.Float(float(ours), _DIGITS) - value) / sp.Max(abs(value), smallest))
+        for ours, value in zip(found, exact, strict=True)
+    )
+    if not worst <= _TOLERANCE:
+        raise AssertionError(f"{function} at {dict(arguments)}: {found}, derived {[sp.N(v, 17) for v in exact]}")
+    agreed.add(function)
+    where = f"{function}, {part}," if part else function
+    print(f"✓ {where} agrees at the point above, relative difference at most {worst:.1e} (numerical)")
 
 
 def _as_function(expression: Any, names: Iterable[str]) -> Callable[..., Any]:

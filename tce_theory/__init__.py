@@ -30,6 +30,8 @@ _HOMES = {
     "FidelityInterval": "fidelity",
     "ExtensionFactor": "fidelity",
     "extension_factor": "fidelity",
+    "verify": "verification",
+    "VerificationReport": "verification",
     "DomainError": "errors",
     "UnsupportedCombinationError": "errors",
     "DegenerateFitError": "errors",
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from tce_theory.recursion import simulate
     from tce_theory.regimes import FreshMix, Replace
     from tce_theory.run import Run
+    from tce_theory.verification import VerificationReport, verify
 
 
 def __getattr__(name: str) -> object:

@@ -648,6 +648,10 @@ class WeightedCrossEntropy(Loss):
         object.__setattr__(self, "function", weight)
         self._apply(_GRID)
 
+    def __repr__(self) -> str:
+        # without the address of the function, which would make the provenance of two runs differ
+        return f"WeightedCrossEntropy({getattr(self.function, '__qualname__', 'weight')})"
+
     def _weight(self, at: _Probability) -> FloatArray:
         return self._apply(at.value)
 

@@ -47,7 +47,7 @@ Json = Annotated[
     bool, flag("--json", OUTPUT, 'Print one JSON object and nothing else; NaN is null, infinity is "Infinity".')
 ]
 Quiet = Annotated[bool, flag("--quiet", OUTPUT, "Show no progress; results are printed all the same.")]
-Jobs = Annotated[int, numeric("--jobs", SIZES, "Threads; -1 for one a processor. Results do not depend on it.")]
+Jobs = Annotated[int, numeric("--jobs", SIZES, "Workers; -1 for one a processor. Results do not depend on it.")]
 
 
 _Settings = TypeVar("_Settings")

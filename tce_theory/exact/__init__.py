@@ -6,13 +6,14 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "FirstPassageLaw": "first_passage",
+    "FirstPassageLaw": "law",
+    "QuasiStationaryLaw": "two_class",
     "TwoClassChain": "two_class",
     "gaussian_first_passage": "first_passage",
     "log_variance_cdf": "log_variance",
 }
 
-__all__ = ["FirstPassageLaw", "TwoClassChain", "gaussian_first_passage", "log_variance_cdf"]
+__all__ = ["FirstPassageLaw", "QuasiStationaryLaw", "TwoClassChain", "gaussian_first_passage", "log_variance_cdf"]
 
 
 def __getattr__(name: str) -> Any:

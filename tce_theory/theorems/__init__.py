@@ -2,8 +2,8 @@
 
 >>> import tce_theory as tce
 >>> theorem = tce.theorems.get("tail-inflation")
->>> theorem.status.value, theorem.proof, theorem.functions
-('proved', 'proofs/tail-inflation.py', ('theory.truncated.tail_inflation',))
+>>> theorem.status.value, theorem.proof, theorem.functions[0]
+('proved', 'proofs/tail-inflation.py', 'theory.truncated.tail_inflation')
 
 The modules have the names of those in `tce_theory.theory`. Neither importing nor listing the registry imports sympy;
 only `Claim.sympy_relation` does.
@@ -81,4 +81,4 @@ def nearest(slug: str) -> list[str]:
     """
     asked = str(slug).lower().replace("_", "-")
     containing = [known for known in every() if asked and asked in known]
-    return (containing or difflib.get_close_matches(asked, every(), 3, 0.6))[:3]
+    return (containing or difflib.get_close_matches(asked, every(), 3, 0.75))[:3]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from tce_theory.theorems.statement import Claim, Theorem
 
-__all__ = ["overview", "statement"]
+__all__ = ["linked", "overview", "statement"]
 
 
 def statement(theorem: Theorem, link: Callable[[str], str] = "`{}`".format) -> str:
@@ -43,8 +44,24 @@ def overview(theorems: Iterable[Theorem], link: Callable[[Theorem], str]) -> str
     return "\n".join(lines) + "\n"
 
 
+def linked(text: str, address: Callable[[str], str]) -> str:
+    """Make the slugs of theorems between backticks links to where `address` says.
+
+    Examples
+    --------
+    >>> linked("By `tail-inflation` and `numpy`.", "#{}".format)
+    'By [`tail-inflation`](#tail-inflation) and `numpy`.'
+    """
+    from tce_theory import theorems
+
+    def link(match: re.Match[str]) -> str:
+        return f"[{match[0]}]({address(match[1])})" if match[1] in theorems.every() else match[0]
+
+    return re.sub(r"(?<!\[)`([a-z0-9-]+)`", link, text)
+
+
 def _in_words(theorem: Theorem, claim: Claim, link: Callable[[str], str]) -> str:
     status = theorem.status_of(claim)
-    label = claim.name.capitalize() + ("" if status is theorem.status else f", {status.value}")
+    label = claim.name.capitalize().replace("-", " ") + ("" if status is theorem.status else f", {status.value}")
     function = f" Computed by {link(f'tce_theory.{claim.function}')}." if claim.function else ""
     return f"**{label}.** {claim.statement}{function}"

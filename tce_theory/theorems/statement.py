@@ -118,6 +118,15 @@ class Theorem:
         """Return how firmly `claim` is known."""
         return self.status if claim.status is None else claim.status
 
+    def __repr__(self) -> str:
+        return f"<Theorem {self.slug}: {self.title} ({self.status})>"
+
+    def _repr_markdown_(self) -> str:
+        """Show the whole statement in a notebook."""
+        from tce_theory.theorems import markdown
+
+        return f"**{self.title}**\n\n{markdown.statement(self)}"
+
     def _in_words(self, claim: Claim) -> str:
         status = self.status_of(claim)
         return claim.statement if status is self.status else f"({status.capitalize()}) {claim.statement}"

@@ -12,7 +12,17 @@ import numpy as np
 
 from tce_theory.errors import DomainError
 
-__all__ = ["FloatOrArray", "Integers", "Vector", "flag", "integers", "numbers_in", "numbers_or_scalar", "positive_numbers"]
+__all__ = [
+    "FloatOrArray",
+    "Integers",
+    "Vector",
+    "flag",
+    "integers",
+    "numbers_in",
+    "numbers_or_scalar",
+    "positive_numbers",
+    "scales",
+]
 
 FloatOrArray = float | np.ndarray
 
@@ -28,6 +38,8 @@ def integers(argument: str, value: Any, *, minimum: int, maximum: int = 2**53) -
     limit = f" and at most {maximum}" if maximum < 2**53 else ""
     admissible = f"an integer, or an array of integers, of at least {minimum}{limit}"
     array = _real_array(argument, value, admissible)
+    if (np.isfinite(array) & (array > 2**53)).any():
+        admissible += f" and at most {min(maximum, 2**53)}"
     bad = ~((array >= minimum) & (array <= maximum) & (array == np.floor(array)))
     return _checked(argument, value, array, bad, admissible)
 
@@ -47,6 +59,11 @@ def numbers_in(
 def positive_numbers(argument: str, value: Any) -> np.ndarray:
     """Return `value` as finite float64 numbers above 0."""
     return numbers_in(argument, value, 0.0, open_low=True)
+
+
+def scales(argument: str, value: Any) -> np.ndarray:
+    """Return `value` as positive float64 numbers whose squares neither over- nor underflow."""
+    return numbers_in(argument, value, 1e-150, 1e150)
 
 
 def flag(argument: str, value: Any) -> bool:

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 import tce_theory as tce
-from tce_theory import cli, recursion
+from tce_theory import recursion
 from tce_theory.cli import simulate
 
 TCE = Path(sysconfig.get_path("scripts")) / "tce"
@@ -35,39 +35,6 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 GAUSSIAN = ("simulate", "gaussian", "--n", "20", "--generations", "8", "--replicates", "30", "--seed", "7")
 CATEGORICAL = ("simulate", "categorical", "--n", "20", "--generations", "8", "--replicates", "30", "--seed", "7")
 SMALL = {"n_samples": 20, "generations": 8, "replicates": 30, "seed": 7}
-
-
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line in this process."""
-
-    def run(*argv):
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in argv])
-        return Outcome(code, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def succeed(run):
-    def succeed(*argv):
-        outcome = run(*argv)
-        assert (outcome.code, outcome.err) == (0, "")
-        return outcome
-
-    return succeed
 
 
 @pytest.fixture
@@ -432,7 +399,7 @@ METRIC = ("--fidelity-metric", "std")
 MISUSES = [
     # the command itself
     (["simulte"], "tce: no such command 'simulte'. Did you mean 'simulate'?"),
-    (["walk"], "tce: no such command 'walk'; the commands are demo, simulate"),
+    (["walk"], "tce: no such command 'walk'; the commands are demo, theory, verify, simulate"),
     (["simulate"], "tce simulate: missing command; the commands are gaussian, categorical"),
     (["simulate", "gausian"], "tce simulate: no such command 'gausian'. Did you mean 'gaussian'?"),
     (["--quick"], "tce: no such option --quick; --quick belongs to tce demo"),

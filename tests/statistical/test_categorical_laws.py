@@ -21,6 +21,7 @@ from equivalence import (
 import tce_theory as tce
 from tce_theory.exact import TwoClassChain
 from tce_theory.theory import categorical as theory
+from tce_theory.theory import regimes
 
 CE = tce.CrossEntropy()
 
@@ -89,11 +90,15 @@ def test_fixation_probability():
 # ------------------------------------------------------------------------------------------------- two classes
 
 
+def drawn_only(gamma):
+    return tce.TCE(gamma, vacuous="drawn-only")
+
+
 def absorption_masses(chain, horizon):
     """Probabilities of losing a class at generation 1, ..., horizon, and of losing none."""
-    law, lost = chain.first_generation, [0.0]
+    law, lost = chain.distribution(1), [0.0]
     for _ in range(horizon):
-        lost.append(law[0] + law[-1])
+        lost.append(law[0] + law[chain.n])
         law = law @ chain.transition
     return np.append(np.diff(lost), 1 - lost[-1])
 
@@ -103,19 +108,18 @@ def absorption_masses(chain, horizon):
     [
         (TwoClassChain(20, 0.1), TwoClassChain(22, 0.1)),
         (TwoClassChain(10, 0.5), TwoClassChain(11, 0.5)),
-        (TwoClassChain(22, 0.2, gamma=0.95), TwoClassChain(22, 0.2, gamma=0.92)),
-        (TwoClassChain(12, 0.3, gamma=0.85), TwoClassChain(12, 0.3, gamma=0.83)),
+        (TwoClassChain(22, 0.2, loss=drawn_only(0.95)), TwoClassChain(22, 0.2, loss=drawn_only(0.92))),
+        (TwoClassChain(12, 0.3, loss=drawn_only(0.85)), TwoClassChain(12, 0.3, loss=drawn_only(0.83))),
     ],
     ids=["CE, p = 0.1", "CE", "TCE, gamma = 0.95", "TCE, gamma = 0.85"],
 )
 def test_absorption_time(right, wrong):
     """Generations until one of two classes is lost, drawn-only; control: n changed by 10 %, or gamma by 1 to 3 %."""
     horizon, replicates = 40, 80_000
-    loss = CE if right.gamma is None else tce.TCE(right.gamma, vacuous="drawn-only")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", tce.StatisticalWarning)
         run = tce.simulate(
-            tce.Categorical([right.prob0, 1 - right.prob0]), loss, n_samples=right.n, generations=horizon,
+            tce.Categorical([right.prob0, 1 - right.prob0]), right.loss, n_samples=right.n, generations=horizon,
             replicates=replicates, metrics=["support"], seed=right.n, n_jobs=2,
         )  # fmt: skip
     lost = run.events["fixation"]
@@ -133,17 +137,19 @@ def test_absorption_time(right, wrong):
 def test_two_classes_under_a_warm_start(gamma, wrong_gamma, n, t, sampler):
     """The ergodic chain: its law after few generations, and its stationary one; control: gamma changed by 5 or 7 %."""
     p = 0.4
-    right, wrong = (TwoClassChain(n, p, gamma=value, vacuous="warm") for value in (gamma, wrong_gamma))
+    right, wrong = (TwoClassChain(n, p, loss=tce.TCE(value)) for value in (gamma, wrong_gamma))
     tv, heterozygosity = simulated(
         tce.Categorical([p, 1 - p]), tce.TCE(gamma), ["tv", "heterozygosity"], n=n, t=t, replicates=75_000, seed=60 + t,
         sampler=sampler,
     )  # fmt: skip
 
     def law(chain):
-        return chain.stationary_distribution() if t == 40 else chain.distribution(t)
+        law = chain.stationary_distribution() if t == 40 else chain.distribution(t)
+        return law[: n + 1]  # generation 0's model is within the cap, and not kept
 
     def mean_heterozygosity(chain):
-        return law(chain) @ (2 * chain.model_probs * (1 - chain.model_probs))
+        q = chain.model_probs[: n + 1]
+        return law(chain) @ (2 * q * (1 - q))
 
     check(mean_of(heterozygosity), mean_heterozygosity(right), mean_heterozygosity(wrong))
     # all counts at which the model is at its cap are one cell
@@ -230,10 +236,10 @@ def test_fresh_mix(probs, n, fraction, t, replicates, sampler):
         model, CE, ["heterozygosity"], n=n, t=t, replicates=replicates, seed=90 + t, sampler=sampler,
         regime=tce.FreshMix(fraction),
     )  # fmt: skip
-    right, wrong = (theory.fresh_mix_heterozygosity(n, share, initial, t=t) for share in (fraction, 1.2 * fraction))
+    right, wrong = (regimes.fresh_mix_heterozygosity(n, share, initial, t=t) for share in (fraction, 1.2 * fraction))
     outcome = check(mean_of(left), right, wrong if abs(wrong - right) > 0.04 * right else 1.04 * right)
     if t == 30:
-        limit = theory.fresh_mix_heterozygosity(n, fraction, initial)
+        limit = regimes.fresh_mix_heterozygosity(n, fraction, initial)
         assert_equivalent(mean_of(left), limit, margin=outcome.margin)
 
 
@@ -245,6 +251,6 @@ def test_fresh_mix_of_two_classes_has_the_exact_law():
         regime=tce.FreshMix(fraction),
     ))  # fmt: skip
     counts = np.bincount(np.round(n * q).astype(int), minlength=n + 1)
-    masses = [TwoClassChain(n, p, fraction=share).distribution(t) for share in (fraction, 1.25 * fraction)]
+    masses = [TwoClassChain(n, p, fraction=share).distribution(t)[: n + 1] for share in (fraction, 1.25 * fraction)]
     check_masses(counts, *masses)
     check_counts(counts, *masses)

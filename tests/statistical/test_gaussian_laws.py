@@ -20,8 +20,8 @@ from equivalence import (
 
 import tce_theory as tce
 from tce_theory.exact import gaussian_first_passage, log_variance_cdf
-from tce_theory.theory import categorical as categorical_theory
 from tce_theory.theory import gaussian as theory
+from tce_theory.theory import regimes
 
 CE = tce.CrossEntropy()
 MEAN, STD = -3.0, 0.5
@@ -148,7 +148,7 @@ def test_fresh_data_act_on_the_variance_as_on_heterozygosity(t, n, fraction):
     scale, shift = fresh_second_moments(t, n, fraction, ddof=0)
     assert scale + shift == pytest.approx(1, rel=1e-12)
     # heterozygosity 1/2 stands for the variance 1
-    right = 2 * categorical_theory.fresh_mix_heterozygosity(n, fraction, 0.5, t=t)
+    right = 2 * regimes.fresh_mix_heterozygosity(n, fraction, 0.5, t=t)
     assert scale == pytest.approx(right, rel=1e-12)
 
 

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 
+from tce_theory import TCE, CrossEntropy
 from tce_theory.exact import TwoClassChain, gaussian_first_passage, log_variance_cdf
 from tce_theory.theory import categorical, gaussian
 
@@ -30,22 +31,34 @@ def check(sample, claim, wrong):
     assert not is_equivalent(sample, wrong, margin)
 
 
-def refit(rng, mean, std, n, fit_mean, ddof):
-    """One generation of cross entropy on n points for each replicate."""
+def refit(rng, mean, std, n, fit_mean, ddof, radius=0.0):
+    """One generation on n points for each replicate: cross entropy, but for points within `radius` scales."""
     points = mean[:, None] + std[:, None] * rng.standard_normal((mean.size, n))
+    if radius:
+        return refit_kept(points, mean, std, fit_mean, radius)
     new_mean = points.mean(axis=1) if fit_mean else mean
     squares = ((points - new_mean[:, None]) ** 2).sum(axis=1)
     return new_mean, np.sqrt(squares / (n - ddof))
 
 
+def refit_kept(points, mean, std, fit_mean, radius):
+    kept = np.abs(points - mean[:, None]) >= radius * std[:, None]
+    count = kept.sum(axis=1)
+    some = np.maximum(count, 1)
+    new_mean = np.where(kept, points, 0.0).sum(axis=1) / some if fit_mean else mean
+    squares = np.where(kept, (points - new_mean[:, None]) ** 2, 0.0).sum(axis=1)
+    enough = count >= (2 if fit_mean else 1)
+    return np.where(enough, new_mean, mean), np.where(enough, np.sqrt(squares / some), std)
+
+
 # --- first passage
 
 
-def passage_times(rng, replicates, n, low, high, horizon, fit_mean, ddof):
+def passage_times(rng, replicates, n, low, high, horizon, fit_mean, ddof, radius=0.0):
     times = np.full(replicates, horizon)
     alive, mean, std = np.arange(replicates), np.zeros(replicates), np.ones(replicates)
     for t in range(1, horizon + 1):
-        mean, std = refit(rng, mean, std, n, fit_mean, ddof)
+        mean, std = refit(rng, mean, std, n, fit_mean, ddof, radius)
         out = (std <= low) | (std >= high)
         times[alive[out]] = t
         alive, mean, std = alive[~out], mean[~out], std[~out]
@@ -70,6 +83,29 @@ def test_first_passage_law(n, wrong_n, low, high, fit_mean, ddof):
     counts = np.bincount(times, minlength=horizon + 1)[1:horizon]
     assert abs(goodness_of_fit(counts, replicates * right.mass[:-1])) < Z
     assert goodness_of_fit(counts, replicates * wrong.mass[:-1]) > 2 * Z
+
+
+@pytest.mark.parametrize(
+    ("n", "radius", "wrong_radius", "low", "high", "fit_mean"),
+    [(2, 0.5, 0.45, 0.3, 2.0, True), (3, 0.8, 0.76, 0.5, 2.0, False)],
+)
+def test_first_passage_law_under_truncation(n, radius, wrong_radius, low, high, fit_mean):
+    horizon, replicates = 25, 100_000
+    rng = np.random.default_rng(20241123)
+    times, survivors = passage_times(rng, replicates, n, low, high, horizon, fit_mean, 0, radius)
+    right, wrong = (
+        gaussian_first_passage(n, low=low, high=high, horizon=horizon, fit_mean=fit_mean, loss=previous_mask(a))
+        for a in (radius, wrong_radius)
+    )
+    check(times, right.restricted_mean, wrong.restricted_mean)
+    assert survivors / replicates == pytest.approx(right.survival[-1], abs=Z / math.sqrt(4 * replicates))
+    counts = np.bincount(times, minlength=horizon + 1)[1:horizon]
+    assert abs(goodness_of_fit(counts, replicates * right.mass[:-1])) < Z
+    assert goodness_of_fit(counts, replicates * wrong.mass[:-1]) > 2 * Z
+
+
+def previous_mask(radius):
+    return TCE(math.exp(-(radius**2) / 2), scale="relative", mask="previous")
 
 
 def goodness_of_fit(counts, expected):
@@ -139,6 +175,10 @@ def absorption_times(rng, replicates, n, prob0, gamma=None):
     return times
 
 
+def drawn_only(gamma):
+    return CrossEntropy() if gamma is None else TCE(gamma, vacuous="drawn-only")
+
+
 @pytest.mark.parametrize(
     ("n", "prob0", "gamma", "wrong"),
     [
@@ -148,31 +188,48 @@ def absorption_times(rng, replicates, n, prob0, gamma=None):
     ],
 )
 def test_mean_absorption_time(n, prob0, gamma, wrong):
-    arguments = {"n": n, "prob0": prob0, "gamma": gamma}
-    claim = TwoClassChain(**arguments).mean_absorption_time()
-    control = TwoClassChain(**{**arguments, **wrong}).mean_absorption_time()
+    claim, control = (
+        TwoClassChain(other.get("n", n), prob0, loss=drawn_only(other.get("gamma", gamma))).mean_absorption_time()
+        for other in ({}, wrong)
+    )
     # the precision gate asks for a standard error of margin/(2 Z); times are at most about exponential
     replicates = math.ceil(1.5 * (claim / (abs(claim - control) / 2 / (2 * Z))) ** 2)
     times = absorption_times(np.random.default_rng(23), min(replicates, 400_000), n, prob0, gamma)
     check(times, claim, control)
 
 
-@pytest.mark.parametrize("settings", [{"gamma": 0.8, "vacuous": "warm"}, {"gamma": 0.8, "fraction": 0.1}])
-def test_distribution_of_two_classes(settings):
+@pytest.mark.parametrize(("vacuous", "fraction"), [("warm", 0.0), ("drawn-only", 0.1)])
+def test_distribution_of_two_classes(vacuous, fraction):
     n, prob0, t, replicates = 25, 0.3, 8, 200_000
-    fraction = settings.get("fraction", 0.0)
     rng = np.random.default_rng(29)
     q = np.full(replicates, prob0)
     for _ in range(t):
         counts = rng.binomial(n, (1 - fraction) * q + fraction * prob0)
         q = np.clip(counts / n, 0.2, 0.8)
-        if settings.get("vacuous") != "warm":
+        if vacuous != "warm":
             q = np.where(counts == 0, 0.0, np.where(counts == n, 1.0, q))
     observed = np.bincount(counts, minlength=n + 1)
-    right = TwoClassChain(n, prob0, **settings)
-    wrong = TwoClassChain(n, prob0, **{**settings, "gamma": 0.82})
-    assert abs(goodness_of_fit(observed, replicates * right.distribution(t))) < Z
-    assert goodness_of_fit(observed, replicates * wrong.distribution(t)) > 2 * Z
+    right, wrong = (
+        TwoClassChain(n, prob0, loss=TCE(gamma, vacuous=vacuous), fraction=fraction).distribution(t)[: n + 1]
+        for gamma in (0.8, 0.82)
+    )
+    assert abs(goodness_of_fit(observed, replicates * right)) < Z
+    assert goodness_of_fit(observed, replicates * wrong) > 2 * Z
+
+
+def test_warm_start_above_the_cap():
+    # frozen until the rare class is drawn; the control has 1 % more of the frequent one
+    n, prob0, gamma, t, replicates = 15, 0.97, 0.8, 4, 200_000
+    rng = np.random.default_rng(37)
+    q = np.full(replicates, prob0)
+    for _ in range(t):
+        counts = rng.binomial(n, q)
+        kept = (counts == n) & (q > gamma)
+        q = np.where(kept, q, np.clip(counts / n, 1 - gamma, gamma))
+    observed = np.bincount(np.where(q == prob0, n + 1, counts), minlength=n + 2)
+    right, wrong = (TwoClassChain(n, p, loss=TCE(gamma)).distribution(t) for p in (prob0, 0.98))
+    assert abs(goodness_of_fit(observed, replicates * right)) < Z
+    assert goodness_of_fit(observed, replicates * wrong) > 2 * Z
 
 
 def test_extinction_under_poisson_sampling():

@@ -1,15 +1,23 @@
-"""First-passage law and one-generation law of the Gaussian scale under cross entropy (gaussian-ce-law)."""
+"""First-passage law of the Gaussian scale, and its law at one generation under cross entropy.
+
+Slugs gaussian-ce-law, scale-no-go, critical-truncation and extension-law. The step under the previous-mask relative
+rule, and its law at one generation, are in test_exact_log_variance.py.
+"""
 
 import dataclasses
+import itertools
 import math
 
 import mpmath
 import numpy as np
 import pytest
+from scipy import integrate
 
+import tce_theory as tce
 from tce_theory.errors import DomainError
 from tce_theory.exact import gaussian_first_passage, log_variance_cdf
-from tce_theory.exact._step import Step
+from tce_theory.exact._step import Step, step_under
+from tce_theory.exact.first_passage import _Band, _propagate
 from tce_theory.theory import gaussian, wall
 
 FITS = [
@@ -238,3 +246,121 @@ def test_domain(arguments, message):
 def test_domain_of_the_law_at_one_generation(arguments):
     with pytest.raises(DomainError):
         log_variance_cdf(*arguments)
+
+
+# --- the previous-mask relative rule
+
+
+def previous(radius):
+    return tce.TCE(math.exp(-(radius**2) / 2), scale="relative", mask="previous")
+
+
+@pytest.mark.parametrize(
+    ("n", "radius", "fit_mean", "low", "high"),
+    [
+        (2, 0.5, True, 0.3, 4.0),
+        (3, 0.3, True, HALF, DOUBLE),
+        (2, 0.7, False, 0.5, 2.0),
+        (3, 1.0, False, HALF, DOUBLE),
+        (100, 0.025, True, HALF, DOUBLE),
+    ],
+)
+def test_first_two_generations_under_truncation(n, radius, fit_mean, low, high):
+    """Adaptive quadrature in pieces between the kinks; a walk that does not move in generation 1 may leave in 2."""
+    step = step_under(previous(radius), n, fit_mean, 0)
+    bottom, top = 2 * math.log(low), 2 * math.log(high)
+
+    def leave(y):
+        return float(step.below(bottom - y) + step.above(top - y))
+
+    def integrand(y):
+        return float(step.density(np.array(y))) * leave(y)
+
+    rough = [end for kink, _ in step.kinks for end in (kink, bottom - kink, top - kink)]
+    breaks = sorted({bottom, top, 0.0, *(end for end in rough if bottom < end < top)})
+    second = sum(integrate.quad(integrand, a, b, epsabs=1e-12, limit=200)[0] for a, b in itertools.pairwise(breaks))
+    law = gaussian_first_passage(
+        n, low=low, high=high, horizon=3, fit_mean=fit_mean, loss=previous(radius), tolerance=1e-9
+    )
+    np.testing.assert_allclose(law.mass[:2], [leave(0.0), second + step.atom * leave(0.0)], atol=2e-9, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("n", "radius", "fit_mean", "low", "high"),
+    [
+        (2, 0.5, True, 0.1, math.inf),
+        (3, 2.0, True, 0.0, 5.0),
+        (1, 0.5, False, 0.2, 3.0),
+        (3, 1.0, False, HALF, DOUBLE),
+        (100, 0.025, True, 0.5, math.inf),
+    ],
+)
+def test_stated_error_holds_under_truncation(n, radius, fit_mean, low, high):
+    options = {"low": low, "high": high, "horizon": 100, "fit_mean": fit_mean, "loss": previous(radius)}
+    rough = gaussian_first_passage(n, tolerance=1e-4, **options)
+    sharp = gaussian_first_passage(n, tolerance=2e-10, **options)
+    assert sharp.error <= 2e-10
+    assert np.abs(rough.survival - sharp.survival).max() <= rough.error + sharp.error
+    # a much finer grid, whether or not the two above differ
+    step = step_under(previous(radius), n, fit_mean, 0)
+    band, cut_off = _Band.of(step, low, high, 100, 2e-11)
+    finer = _propagate(step, band, 2 * sharp.n_nodes // 16, 100, n)
+    assert np.abs(finer.survival - sharp.survival).max() <= sharp.error + cut_off
+    np.testing.assert_allclose(1 - np.cumsum(sharp.mass), sharp.survival[1:], atol=1e-9)
+    assert sharp.mass.min() >= 0
+    assert np.all(np.diff(sharp.survival) <= 1e-15)
+
+
+def test_a_walk_that_never_falls_leaves_through_the_top():
+    # with a known mean and a = 1 every step is at least 0: an end below is no end
+    options = {"horizon": 30, "fit_mean": False, "loss": previous(1.0)}
+    both = gaussian_first_passage(3, low=0.5, high=2.0, **options)
+    upper = gaussian_first_passage(3, high=2.0, **options)
+    np.testing.assert_allclose(both.survival, upper.survival, atol=1e-9)
+    assert both.survival[-1] < 1e-6
+    assert gaussian_first_passage(3, low=0.9, **options).survival[-1] == pytest.approx(1, abs=1e-8)
+
+
+def test_rare_kept_points_leave_the_model_as_it_is():
+    # both points are 4 standard deviations out with a probability of 4e-9, and such a pair all but always leaves it
+    p = math.erfc(4 / math.sqrt(2))
+    law = gaussian_first_passage(2, low=HALF, high=DOUBLE, horizon=1000, loss=previous(4.0), tolerance=1e-10)
+    assert law.mass[0] == pytest.approx(p**2, rel=1e-3)
+    assert 1 - law.survival[-1] == pytest.approx(1000 * law.mass[0], rel=1e-5)
+
+
+def test_gamma_near_one_is_cross_entropy():
+    options = {"low": HALF, "high": DOUBLE, "horizon": 300}
+    plain = gaussian_first_passage(60, **options)
+    one = gaussian_first_passage(60, loss=tce.TCE(1.0, scale="relative", mask="previous"), **options)
+    assert np.array_equal(one.survival, plain.survival)
+    change = [
+        np.abs(gaussian_first_passage(60, loss=previous(a), **options).survival - plain.survival).max()
+        for a in (1e-4, 1e-6)
+    ]
+    assert 1e-6 < change[0] < 1e-2
+    assert change[1] == pytest.approx(change[0] / 100, rel=0.02)
+
+
+def test_extension_at_zero_drift():
+    """Slugs critical-truncation and extension-law: b coth(b), for a band that is wider by the mean overshoot.
+
+    As in `test_mean_approaches_the_diffusion_limit`; what remains is of order 1/n.
+    """
+    b = math.log(2)
+    rest = {}
+    for n, radius in ((100, 0.025188678), (1000, 0.002507690)):
+        options = {"low": HALF, "high": DOUBLE, "horizon": 15 * n}
+        held = gaussian_first_passage(n, loss=previous(radius), **options)
+        assert held.survival[-1] < 1e-8
+        factor = held.restricted_mean / gaussian_first_passage(n, **options).restricted_mean
+        wide = b + 0.5826 * math.sqrt(2 / n)
+        rest[n] = abs(factor - wide / math.tanh(wide))
+        assert factor - b / math.tanh(b) > 3 * rest[n]
+    assert rest[1000] == pytest.approx(rest[100] / 10, rel=0.5)
+    # a third of the critical radius falls short of it
+    weak, held = (
+        gaussian_first_passage(100, loss=previous(radius), low=HALF, high=DOUBLE, horizon=1500)
+        for radius in (0.0084, 0.025188678)
+    )
+    assert weak.restricted_mean < 0.96 * held.restricted_mean

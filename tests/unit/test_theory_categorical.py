@@ -1,4 +1,4 @@
-"""Closed forms of the categorical recursion (tail-extinction, wright-fisher, fresh-mix, support-floor, cap-bias)."""
+"""Closed forms of the categorical recursion (wright-fisher to tails-unprotected, support-floor, cap-bias)."""
 
 import math
 
@@ -6,7 +6,9 @@ import mpmath
 import numpy as np
 import pytest
 
+import tce_theory as tce
 from tce_theory.errors import DomainError
+from tce_theory.exact import TwoClassChain
 from tce_theory.theory import categorical
 
 
@@ -102,31 +104,198 @@ def test_absorption_time_limit():
     assert float(abs(categorical.absorption_time_limit(1, 1e-12) / exact - 1)) < 1e-14
 
 
-# --- fresh-mix
+def test_bounds_on_the_absorption_time_at_every_n():
+    for n in (1, 2, 3, 10, 200):
+        for p in (0.5, 0.3, 0.02):
+            time = TwoClassChain(n, p).mean_absorption_time()
+            assert categorical.absorption_time_limit(n, p) / 2 <= time <= n * (1 + math.log(n))
 
 
-def test_fresh_mix_limit_of_the_ledger():
-    assert categorical.fresh_mix_heterozygosity(100, 0.01, 2 * 0.3 * 0.7) == pytest.approx(0.2785906198, abs=5e-11)
+def test_fixation_probability_is_the_initial_one():
+    assert categorical.fixation_probability(0.3) == 0.3
+    probs = np.array([[0.0, 1.0]])
+    result = categorical.fixation_probability(probs)
+    assert result.tolist() == [[0.0, 1.0]]
+    assert result is not probs
 
 
-def test_fresh_mix_transient_is_its_recursion():
-    n, fraction, initial = 30, 0.07, 0.6
-    value = initial
-    for t in range(200):
-        transient = categorical.fresh_mix_heterozygosity(n, fraction, initial, t=t)
-        assert transient == pytest.approx(value, rel=1e-13)
-        value = (1 - 1 / n) * ((1 - fraction) ** 2 * value + fraction * (2 - fraction) * initial)
-    limit = categorical.fresh_mix_heterozygosity(n, fraction, initial)
-    assert categorical.fresh_mix_heterozygosity(n, fraction, initial, t=10**4) == pytest.approx(limit, rel=1e-13)
+@pytest.mark.parametrize(("n", "num_classes"), [(1, 2), (7, 2), (5, 3), (6, 4), (3, 9)])
+def test_multiplicities_add_up_to_the_states(n, num_classes):
+    total = sum(categorical.wright_fisher_multiplicity(k, num_classes) for k in range(n + 1))
+    assert total == math.comb(n + num_classes - 1, num_classes - 1)
 
 
-def test_fresh_mix_without_and_with_nothing_but_fresh_data():
-    t = np.arange(5)
-    np.testing.assert_allclose(
-        categorical.fresh_mix_heterozygosity(10, 0.0, 0.5, t=t), 0.5 * categorical.heterozygosity_decay(t, 10)
+def test_multiplicities_are_those_of_the_chain_of_three_classes():
+    n = 4
+    states = [(i, j, n - i - j) for i in range(n + 1) for j in range(n + 1 - i)]
+    matrix = np.array([
+        [math.factorial(n) * math.prod((i / n) ** j / math.factorial(j) for i, j in zip(a, b, strict=True))
+         for b in states]
+        for a in states
+    ])  # fmt: skip
+    found = np.sort(np.linalg.eigvals(matrix).real)[::-1]
+    degrees = np.repeat(np.arange(n + 1), [categorical.wright_fisher_multiplicity(k, 3) for k in range(n + 1)])
+    np.testing.assert_allclose(found, categorical.wright_fisher_eigenvalues(n, degrees), atol=1e-7)
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 37, 10**4, 10**6, 10**12])
+@pytest.mark.parametrize("num_classes", [2, 3, 50, 10**4, 10**7, 10**12])
+def test_log_multiplicity_keeps_its_digits(k, num_classes):
+    with mpmath.workdps(60):
+        exact = mpmath.loggamma(k + num_classes - 1) - mpmath.loggamma(k + 1) - mpmath.loggamma(num_classes - 1)
+        found = categorical.log_wright_fisher_multiplicity(k, num_classes)
+        assert float(abs(found - exact)) <= 2e-14 * max(float(exact), 1e-300) + 0.0
+    if max(k, num_classes) <= 10**4:
+        exact = categorical.wright_fisher_multiplicity(k, num_classes)
+        assert found == pytest.approx(float(mpmath.log(exact)), rel=1e-13, abs=0)
+
+
+# --- tail-extinction: one class, and the constant
+
+
+def test_survival_constant():
+    with mpmath.workdps(40):
+        # 2/s_t − t − log(t)/3 − C is about log(t)/(9t): expand once more, u − log(u)/3 + 1/(18u) + 1/(135u²) = t + C
+        survival, t = mpmath.mpf(1), 10**4
+        for _ in range(t):
+            survival = -mpmath.expm1(-survival)
+        u = 2 / survival
+        constant = u - t - mpmath.log(u) / 3 + 1 / (18 * u) + 1 / (135 * u**2)
+        assert float(abs(categorical.survival_constant() - constant)) < 1e-13
+    assert round(categorical.survival_constant(), 3) == 1.798
+
+
+def test_class_survival_probability():
+    with mpmath.workdps(40):
+        for t, n, p in ((1, 10, 0.05), (100, 10**12, 1e-13), (10**4, 10**6, 3e-7), (7, 5, 1.0)):
+            log_q = mpmath.log1p(-mpmath.mpf(categorical.survival_probability(t)))
+            exact = -mpmath.expm1(n * mpmath.mpf(p) * log_q)
+            assert float(abs(categorical.class_survival_probability(t, n, p) / exact - 1)) < 1e-13
+    assert categorical.class_survival_probability([0, 3], 10, [[0.0], [0.2]])[:, 0].tolist() == [0.0, 1.0]
+    assert categorical.class_survival_probability(10**6, 10**7, 0.0) == 0.0
+    probs = zipf(30)
+    assert categorical.class_survival_probability(9, 50, probs).sum() == pytest.approx(
+        categorical.expected_surviving_types(probs, 50, 9), rel=1e-14
     )
-    np.testing.assert_allclose(categorical.fresh_mix_heterozygosity(10, 1.0, 0.5, t=t), [0.5] + [0.45] * 4)
-    assert categorical.fresh_mix_heterozygosity(10, 0.0, 0.5) == 0.0
+
+
+def test_survival_under_multinomial_sampling_is_above_the_bound_and_the_bound_is_sharp():
+    for n, count in ((5, 1), (30, 1), (30, 4), (200, 1)):
+        chain = TwoClassChain(n, count / n)
+        for t in (1, 2, 6, 25):
+            survival = 1 - chain.distribution(t)[0]
+            bound = categorical.class_survival_probability(t, n, count / n)
+            assert bound < survival
+            # the same with n + 2 expected points in place of n is no bound for a rare class: the constant is right
+            if n == 200 and t <= 6:
+                assert categorical.class_survival_probability(t, n + 2, count / n) > survival
+
+
+# --- tails-unprotected
+
+
+def test_composition_decay():
+    assert categorical.composition_decay([1, 2, 4]).tolist() == [0.0, 0.5, 0.75]
+    assert 1 - categorical.composition_decay(10**12) == pytest.approx(1e-12, rel=1e-3)
+    # three classes, two of them in U, by enumeration of all samples of five points with N of them in U
+    p, n = (0.2, 0.3, 0.5), 5
+    initial = 2 * 0.4 * 0.6
+    for inside in range(1, n + 1):
+        weights, heterozygosity = [], []
+        for i in range(inside + 1):
+            weights.append(math.comb(inside, i) * p[0] ** i * p[1] ** (inside - i))
+            heterozygosity.append(2 * i * (inside - i) / inside**2)
+        mean = np.average(heterozygosity, weights=weights)
+        assert mean == pytest.approx(initial * categorical.composition_decay(inside), abs=1e-15)
+
+
+# --- two-class-persistence
+
+
+def test_persistence_limit_keeps_its_digits():
+    with mpmath.workdps(60):
+        for n in (1, 100, 10**6, 10**12):
+            for gamma in (0.5 + 1e-12, 0.6, 0.9, 0.999, 1 - 1e-12, 1 - 2.0**-53):
+                g = mpmath.mpf(gamma)
+                exact = mpmath.log(2 * n * g * (1 - g)) / 2 + mpmath.log(mpmath.log(g / (1 - g))) - n * mpmath.log(g)
+                found = categorical.log_two_class_persistence_limit(n, gamma)
+                assert float(abs(found - exact)) < 2e-14 * (1 + float(abs(exact)))
+    assert categorical.two_class_persistence_limit(100, 0.9) == pytest.approx(279516.367 / 0.796, rel=1e-3)
+    assert categorical.two_class_persistence_limit([10, 10**12], 0.9)[1] == math.inf
+    assert categorical.log_two_class_persistence_limit([[10], [20]], [0.6, 0.7, 0.8]).shape == (2, 3)
+
+
+@pytest.mark.parametrize("gamma", [0.8, 0.9])
+def test_persistence_limit_is_the_limit_of_exact_times(gamma):
+    # the relative error is of order n^(−1/2): extrapolate over n and 4n; what is left is of order 1/n
+    ratios = []
+    for n in (100, 400):
+        loss = tce.TCE(gamma, vacuous="drawn-only")
+        exact = math.log(TwoClassChain(n, 0.5, loss=loss).mean_absorption_time())
+        ratios.append(math.exp(exact - categorical.log_two_class_persistence_limit(n, gamma)))
+    limit = 2 * ratios[1] - ratios[0]
+    assert abs(limit - 1) < 0.05
+    assert abs(limit / 1.15 - 1) > 0.05  # negative control: another constant before the power of gamma
+
+
+def test_persistence_limit_errs_on_either_side():
+    loss = tce.TCE(0.99, vacuous="drawn-only")
+    exact = TwoClassChain(400, 0.5, loss=loss).mean_absorption_time()
+    assert exact / categorical.two_class_persistence_limit(400, 0.99) == pytest.approx(1.39, abs=5e-3)
+
+
+def test_bounds_on_the_persistence_time_at_every_n():
+    for n, gamma in ((1, 0.7), (2, 0.5), (3, 0.9999), (20, 0.6), (100, 0.9), (100, 0.99), (200, 0.55)):
+        loss = gamma**n + (1 - gamma) ** n
+        for prob0 in (0.5, gamma):
+            time = TwoClassChain(n, prob0, loss=tce.TCE(gamma, vacuous="drawn-only")).mean_absorption_time()
+            assert (
+                (1 - 1e-12) / loss
+                <= time
+                <= min(2.0 ** (n - 1) * (1 + 1e-12), n / (4 * gamma * (1 - gamma)) * (1 + 1 / loss))
+            )
+
+
+def test_tce_is_ce_on_its_edge():
+    n = np.concatenate([np.arange(2, 20_000), 10 ** np.arange(5, 13)])
+    assert categorical.tce_is_ce(n, 1 - 1 / n).all()
+    assert categorical.tce_is_ce(n, (n - 1) / n).all()
+    # for n up to 10^7 one part in 10^8 of 1/n is far more than rounding
+    n = n[n <= 10**7]
+    assert not categorical.tce_is_ce(n[1:], 1 - 1.00000002 / n[1:]).any()
+    assert categorical.tce_is_ce(1, 0.5) is True
+    assert categorical.tce_is_ce(2, 0.5) is True
+    assert categorical.tce_is_ce(3, 0.6) is False
+    assert categorical.tce_is_ce(10**15, 1.0) is True
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 40])
+def test_tce_is_ce_is_what_the_chain_does(n):
+    for gamma in (0.5, 0.7, 1 - 1.01 / n, 1 - 1 / n, 1 - 0.99 / n):
+        if gamma >= 0.5:
+            chain = TwoClassChain(n, 0.3, loss=tce.TCE(gamma, vacuous="drawn-only"))
+            same = np.allclose(chain.model_probs[: n + 1], np.arange(n + 1) / n, rtol=1e-12)
+            assert categorical.tce_is_ce(n, gamma) is same
+
+
+def test_warm_heterozygosity_limit():
+    with mpmath.workdps(50):
+        for gamma in (0.5 + 2.0**-53, 0.5 + 1e-9, 0.6, 0.9, 0.999999, 1 - 2.0**-53):
+            g = mpmath.mpf(gamma)
+            exact = (2 * g - 1) / mpmath.log(g / (1 - g))
+            assert float(abs(categorical.warm_heterozygosity_limit(gamma) / exact - 1)) < 1e-14
+    assert categorical.warm_heterozygosity_limit([0.5, 1.0]).tolist() == [0.5, 0.0]
+
+
+def test_warm_heterozygosity_limit_is_the_limit_of_stationary_laws():
+    gamma, values = 0.8, []
+    for n in (100, 400):
+        chain = TwoClassChain(n, 0.3, loss=tce.TCE(gamma, vacuous="warm"))
+        values.append(chain.stationary_distribution() @ (2 * chain.model_probs * (1 - chain.model_probs)))
+    limit = 2 * values[1] - values[0]
+    # what is left is of order 1/n; negative control: gamma changed by 1 %, which is 1.2 % of the limit
+    assert abs(limit / categorical.warm_heterozygosity_limit(gamma) - 1) < 5e-3
+    assert abs(limit / categorical.warm_heterozygosity_limit(0.81) - 1) > 5e-3
 
 
 # --- support-floor, cap-bias
@@ -192,8 +361,16 @@ def test_cap_bias():
         (lambda: categorical.expected_surviving_types([0.5, 0.4], 10, 1), "probs"),
         (lambda: categorical.expected_surviving_types([0.5, 0.5], 0, 1), "n"),
         (lambda: categorical.heterozygosity_decay(1.5, 10), "t"),
-        (lambda: categorical.fresh_mix_heterozygosity(10, 1.1, 0.5), "fraction"),
-        (lambda: categorical.fresh_mix_heterozygosity(10, 0.1, 1.0), "heterozygosity0"),
+        (lambda: categorical.fixation_probability(1.5), "p"),
+        (lambda: categorical.wright_fisher_multiplicity(2, 1), "num_classes"),
+        (lambda: categorical.wright_fisher_multiplicity(10**6, 10**6), "k"),
+        (lambda: categorical.log_wright_fisher_multiplicity(-1, 3), "k"),
+        (lambda: categorical.class_survival_probability(1, 10, -0.1), "p"),
+        (lambda: categorical.composition_decay(0), "points"),
+        (lambda: categorical.tce_is_ce(10, 0.4), "gamma"),
+        (lambda: categorical.two_class_persistence_limit(10, 0.5), "gamma"),
+        (lambda: categorical.log_two_class_persistence_limit(10, 1.0), "gamma"),
+        (lambda: categorical.warm_heterozygosity_limit(0.49), "gamma"),
         (lambda: categorical.wright_fisher_eigenvalues(10, -1), "k"),
         (lambda: categorical.absorption_time_limit(10, 1.1), "p"),
         (lambda: categorical.entropy_floor(0.0), "gamma"),

@@ -70,6 +70,11 @@ def test_moments_at_a_generation(t, n, fit):
     if mean_std > 1e-250:
         assert relative_error(gaussian.expected_std(t, n, std=std, **fit), std * mean_std) < 2 * slack
     assert relative_error(gaussian.variance_of_mean(t, n, std=std, **fit), std**2 * wander) < 1e-13
+    log_second = mpmath.log(nu * (nu + 2) / m**2)
+    spread = mpmath.exp(t * log_second) - shrinkage**2
+    if t and 1e-250 < spread < 1e250:
+        slack = 1e-13 + 1e-15 * float(abs(t * log_second))
+        assert relative_error(gaussian.variance_of_variance(t, n, std=std, **fit), std**4 * spread) < 4 * slack
     assert relative_error(gaussian.expected_w2_squared(t, n, std=std, **fit), std**2 * w2_squared) < 1e-13
 
 
@@ -102,6 +107,15 @@ def test_log_std_moments_are_those_of_a_walk():
     assert gaussian.log_std_moments(0, 12, std=2.0) == (math.log(2), 0.0)
 
 
+def test_variance_of_variance_at_its_ends():
+    assert gaussian.variance_of_variance([0, 1], 10, std=1e150).tolist() == [0.0, math.inf]
+    assert gaussian.variance_of_variance(10**6, 10, ddof=1) == math.inf
+    assert gaussian.variance_of_variance(10**9, 10) == 0.0
+    # one generation: that of chi-square
+    assert gaussian.variance_of_variance(1, 11, ddof=1) == pytest.approx(2 / 10, rel=1e-15)
+    assert gaussian.variance_of_variance(1, 11, fit_mean=False) == pytest.approx(2 / 11, rel=1e-15)
+
+
 def test_asymptotic_rates():
     n = 10**8
     assert gaussian.log_variance_drift(n) * n == pytest.approx(-2, rel=1e-7)
@@ -117,6 +131,7 @@ def test_functions_broadcast_and_return_floats_for_numbers():
         gaussian.expected_variance,
         gaussian.expected_std,
         gaussian.variance_of_mean,
+        gaussian.variance_of_variance,
         gaussian.expected_w2_squared,
     ):
         for fit in ({}, {"ddof": 1}, {"fit_mean": False}):
@@ -138,10 +153,12 @@ def test_functions_broadcast_and_return_floats_for_numbers():
         (lambda: gaussian.alpha([2, 1]), "n"),
         (lambda: gaussian.std_factor(10, ddof=2), "ddof"),
         (lambda: gaussian.std_factor(10, ddof=True), "ddof"),
+        (lambda: gaussian.std_factor(10, ddof=np.array([0, 1])), "ddof"),
         (lambda: gaussian.std_factor(10, ddof=1, fit_mean=False), "ddof"),
         (lambda: gaussian.std_factor(10, fit_mean=0), "fit_mean"),
         (lambda: gaussian.expected_std(-1, 10), "t"),
         (lambda: gaussian.expected_variance(1, 10, std=0.0), "std"),
+        (lambda: gaussian.variance_of_variance(0.5, 10), "t"),
         (lambda: gaussian.expected_w2_squared(1, 10, std=math.nan), "std"),
     ],
 )
