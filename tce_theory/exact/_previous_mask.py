@@ -19,9 +19,11 @@ from scipy import special
 from tce_theory.exact._binomial import binomial_matrix
 from tce_theory.exact._kept_squares import Kept, ManyPoints, Pattern, Resolution
 from tce_theory.exact._piecewise import Piecewise
-from tce_theory.exact._step import LEAST_CHANGE
 
-__all__ = ["PreviousMaskStep"]
+__all__ = ["LEAST_CHANGE", "PreviousMaskStep"]
+
+LEAST_CHANGE = 1e-12
+"""Probability of a step other than 0, below which there is nothing to compute."""
 
 _NEGLIGIBLE = 1e-18
 """Probability of a number of kept points, or of a tail, that is left out."""

@@ -22,8 +22,6 @@ from tce_theory.validation import positive_integer
 __all__ = ["LogVarianceStep", "Step", "step_under"]
 
 _MOST_TRUNCATED = 10**4
-LEAST_CHANGE = 1e-12
-"""Probability of a step other than 0, below which there is nothing to compute."""
 
 
 class LogVarianceStep(Protocol):
@@ -104,7 +102,7 @@ def step_under(loss: Any, n: Any, fit_mean: bool, ddof: int) -> LogVarianceStep:
         raise UnsupportedCombinationError("ddof=1 goes with CrossEntropy alone: TCE is maximum likelihood")
     if loss.relative_radius == 0:
         return Step.of(n, fit_mean, ddof)
-    from tce_theory.exact._previous_mask import PreviousMaskStep
+    from tce_theory.exact._previous_mask import LEAST_CHANGE, PreviousMaskStep
 
     size = positive_integer("n", n, minimum=2 if fit_mean else 1, maximum=_MOST_TRUNCATED)
     step = PreviousMaskStep.of(size, loss.relative_radius, fit_mean)
