@@ -182,6 +182,14 @@ def test_results_do_not_depend_on_the_number_of_processes():
         assert first.observed == pytest.approx(second.observed, rel=1e-12, abs=1e-10)
 
 
+@pytest.mark.slow
+def test_the_whole_verifier():
+    """Every theorem holds, and is shown to fail without some hypothesis."""
+    report = tce.verify(n_jobs=-1)
+    assert report.passed, str(report.failures)
+    assert {item.slug for item in report.evidence if item.kind == "counterexample"} == set(theorems.every())
+
+
 def test_report():
     report = tce.verify("cap-bias")
     assert report.passed

@@ -181,6 +181,26 @@ def minimiser(study: Study) -> None:
 # ---------------------------------------------------------------------------------------------------- idempotence
 
 
+@check("focal-gradient")
+def weight_that_vanishes(study: Study) -> None:
+    """Where every weight is 0 the gradient vanishes at any model, whatever the labels."""
+    rng = study.generator()
+    slack: dict[str, list[float]] = {"mask": [], "focal": []}
+    for _ in range(study.size(20, 200)):
+        q = 0.3 + 0.4 * rng.dirichlet(np.ones(2))  # both classes above γ = .25
+        q /= q.sum()
+        labels = np.array([2.0, 1.0]) * q / (1 - q) ** 2  # of the stationary ones the first is doubled
+        labels /= labels.sum()
+        for name, loss in (("mask", TCE(0.25)), ("focal", FocalLoss(2.0, detach=True))):
+            weights = np.asarray(loss.weight(q))
+            gradient = q * (labels @ weights) - labels * weights
+            slack[name].append(float(np.abs(gradient).max()) - 1e-3)
+    study.counterexample(
+        "|∂L/∂z| − .001 where q/w(q) is not proportional to the labels", slack["mask"], slack["focal"],
+        hypothesis="w > 0", setting="two classes, both above γ = .25 of TCE; detached focal",
+    )  # fmt: skip
+
+
 @check("idempotence")
 def truncated_twice(study: Study) -> None:
     """Fit TCE to a distribution, then to the fit: nothing changes, and nothing else is stationary."""

@@ -260,6 +260,25 @@ def _sample(rng: np.random.Generator, n: int) -> _Sample:
             return _Sample(points, gamma)
 
 
+@check("tce-gradient")
+def mask_that_moves(study: Study) -> None:
+    """Across the threshold the literal loss jumps: its difference quotient is not the gradient, for any step."""
+    rng = study.generator()
+    slack: dict[str, list[float]] = {"constant": [], "literal": []}
+    for _ in range(study.size(20, 200)):
+        q = rng.dirichlet(np.ones(4))
+        gamma = min(q[0] + 1e-9, 1.0)  # class 0 is unmasked by a hair
+        rest = special.logsumexp(np.log(q[1:]))
+        gradient = float(TCE(gamma).gradient(np.log(q), 0)[0])
+        moved = float(special.expit(math.log(q[0]) + 1e-5 - rest))
+        for name, after in (("constant", -math.log(moved)), ("literal", 0.0 if moved > gamma else -math.log(moved))):
+            slack[name].append(1e-3 - abs((after + math.log(q[0])) / 1e-5 - gradient))
+    study.counterexample(
+        ".001 − |difference quotient − ∂L/∂z_y|", slack["literal"], slack["constant"],
+        hypothesis="the mask is held constant", setting="label just below γ, step 1e-5 across it",
+    )  # fmt: skip
+
+
 @check("hinge-form")
 def objective(study: Study) -> None:
     """Masked training follows the gradient of the mean of max(CE, g)."""

@@ -960,6 +960,31 @@ def exponents(study: Study) -> None:
         )  # fmt: skip
 
 
+@check("shape-collapse")
+def one_variance_for_all_directions(study: Study) -> None:
+    """Growth of the condition number: none where a factor of the covariance is fitted and not its shape."""
+    d, n, t, replicates = 2, 10, 30, study.size(200, 2000)
+    rng = study.generator()
+    log_condition: dict[str, np.ndarray] = {}
+    for name in ("full", "isotropic"):
+        fitted = np.broadcast_to(_start(d), (replicates, d, d))
+        start = _log_eigenvalues(np.linalg.cholesky(fitted))
+        for _ in range(t):
+            new = _fitted(rng, np.linalg.cholesky(fitted), n, True)
+            if name == "isotropic":  # the shape of generation 0, scaled by the mean variance of the whitened points
+                scale = np.trace(np.linalg.solve(fitted, new), axis1=1, axis2=2) / d
+                new = scale[:, None, None] * fitted
+            fitted = new
+        gap = _log_eigenvalues(np.linalg.cholesky(fitted)) - start
+        log_condition[name] = gap[:, 0] - gap[:, 1]
+    least = 0.5 * t * float(theory.condition_number_drift(d, n))
+    study.counterexample(
+        "mean growth of the log condition number in 30 generations over half of what it tends to",
+        log_condition["isotropic"].mean() - least, log_condition["full"].mean() - least,
+        hypothesis="the whole covariance is fitted", setting=f"d = {d}, n = {n}; fitted up to a factor, and in full",
+    )  # fmt: skip
+
+
 def _log_eigenvalues(root: np.ndarray) -> np.ndarray:
     """Logarithms of the eigenvalues of L Lᵀ for 2 × 2 Cholesky factors L, largest first."""
     log_determinant = 2 * (np.log(root[:, 0, 0]) + np.log(root[:, 1, 1]))
