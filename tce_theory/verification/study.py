@@ -76,8 +76,8 @@ class Study:
         right, control = (compare(estimate, value, margin, ERROR) for value in (predicted, wrong))
         half_width = (right.high - right.low) / 2
         deviation = estimate.standard_error or half_width
-        # accepted only if the estimate comes within margin − half-width of the wrong value
-        # an estimate without any spread comes from a kernel that is broken, and shows nothing
+        # the control is accepted only if the estimate comes within margin − half-width of the wrong value; an estimate
+        # without any spread comes from a kernel that is broken, and shows nothing
         reach = (abs(wrong - predicted) - margin + half_width) / deviation if deviation else -math.inf
         power = float(1 - special.ndtr(-reach)) if right.verdict != "imprecise" else 0.0
         self._add(

@@ -7,11 +7,11 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tce_theory import theorems
 from tce_theory.verification.study import Study
 
 __all__ = ["Check", "check", "every"]
 
-_SUBJECTS = ("loss", "gaussian", "truncated", "wall", "categorical", "regimes", "literature")
 _checks: list[Check] = []
 
 
@@ -37,9 +37,7 @@ def check(slug: str) -> Callable[[Callable[[Study], None]], Callable[[Study], No
 @functools.cache
 def every() -> tuple[Check, ...]:
     """Return all checks, in the reading order of their theorems."""
-    from tce_theory import theorems
-
-    for subject in _SUBJECTS:
+    for subject in theorems.by_subject():
         importlib.import_module(f"{__name__}.{subject}")
     order = {slug: place for place, slug in enumerate(theorems.every())}
     return tuple(sorted(_checks, key=lambda item: order[item.slug]))
