@@ -38,8 +38,9 @@ check: .venv/.dev ## lint, formatting, types, import contracts, time of import
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
 
-bench: .venv/.dev ## measure the speed of the simulator
+bench: .venv/.dev ## measure the speed of the simulator, and of experiments
 	$(BIN)/python benchmarks/speed.py $(ARGS)
+	$(BIN)/python benchmarks/experiments.py
 
 docs: .venv/.dev ## build the documentation: docs/_build/html/index.html
 	$(BIN)/python docs/generate.py

@@ -32,26 +32,32 @@ _HOMES = {
     "extension_factor": "fidelity",
     "verify": "verification",
     "VerificationReport": "verification",
+    "DefinitionError": "errors",
     "DomainError": "errors",
     "UnsupportedCombinationError": "errors",
     "DegenerateFitError": "errors",
     "RunFileError": "errors",
+    "StoreError": "errors",
+    "WorkersError": "errors",
     "StatisticalWarning": "errors",
     "InterruptedRunWarning": "errors",
 }
-_MODULES = ("exact", "metrics", "plotting", "theorems", "theory")
+_MODULES = ("exact", "experiments", "metrics", "plotting", "theorems", "theory")
 
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
-    from tce_theory import exact, metrics, plotting, theorems, theory
+    from tce_theory import exact, experiments, metrics, plotting, theorems, theory
     from tce_theory.errors import (
+        DefinitionError,
         DegenerateFitError,
         DomainError,
         InterruptedRunWarning,
         RunFileError,
         StatisticalWarning,
+        StoreError,
         UnsupportedCombinationError,
+        WorkersError,
     )
     from tce_theory.fidelity import ExtensionFactor, FidelityInterval, extension_factor
     from tce_theory.fitting import Counts, Fit, fit

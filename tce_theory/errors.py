@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 __all__ = [
+    "DefinitionError",
     "DegenerateFitError",
     "DomainError",
     "InterruptedRunWarning",
     "RunFileError",
     "StatisticalWarning",
+    "StoreError",
     "UnsupportedCombinationError",
+    "WorkersError",
 ]
 
 
@@ -49,6 +52,18 @@ class DegenerateFitError(ValueError):
 
 class RunFileError(ValueError):
     """A file is not a readable run: truncated, foreign, or written by a newer version."""
+
+
+class DefinitionError(ValueError):
+    """A definition of experiments is wrong; the message has the path in the file, and what is admissible."""
+
+
+class StoreError(RuntimeError):
+    """A store of experiments cannot be used: damaged, foreign, newer, in use, or the disk is full."""
+
+
+class WorkersError(RuntimeError):
+    """The workers of an experiment were lost; what had finished is kept, and the same command goes on from there."""
 
 
 class StatisticalWarning(UserWarning):

@@ -129,7 +129,7 @@ def simulate(
     recursion = model.recursion(loss, sizes["n_samples"], regime, one_of("sampler", sampler, ("auto", "points")))
     shape = sizes["replicates"], sizes["generations"] + 1
     values = {name: np.empty(shape) for name in (*names, *functions)}
-    blocks = _run_blocks(recursion, sizes, values, names, functions, seed, _workers(n_jobs), progress)
+    blocks = _run_blocks(recursion, sizes, values, names, functions, seed, workers(n_jobs), progress)
     run = _assemble(recursion, sizes, values, blocks, _provenance(model, loss, regime, sizes, seed, sampler, recursion))
     _warn(run, loss, [block.last_log_scale for block in blocks.values() if block.last_log_scale is not None])
     return run
@@ -206,13 +206,60 @@ def _entropy(seed: Any) -> int:
     return positive_integer("seed", seed, minimum=0, maximum=2**128)
 
 
-def _workers(n_jobs: Any) -> int:
+def workers(n_jobs: Any) -> int:
     if n_jobs == -1 and not isinstance(n_jobs, bool):
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         return positive_integer("n_jobs", n_jobs)
     except DomainError:
         raise DomainError("n_jobs", n_jobs, "a positive integer, or -1 for all processors") from None
+
+
+def simulate_part(
+    recursion: Recursion,
+    rows: range,
+    *,
+    generations: int,
+    metrics: Sequence[str],
+    seed: int,
+    stop: np.ndarray | None = None,
+) -> Block | None:
+    """Run some of the replicates of `simulate` in the calling thread, with the same results bit for bit.
+
+    Parameters
+    ----------
+    recursion : Recursion
+        From `Model.recursion`.
+    rows : range
+        Replicates; the first is a multiple of the recursion's block size.
+    generations : int
+    metrics : sequence of str
+        Names of the family's own.
+    seed : int
+        As of `simulate`.
+    stop : uint8 array (1,), optional
+        Set to 1 by another thread to end early.
+
+    Returns
+    -------
+    Block or None
+        None if stopped.
+    """
+    size = recursion.block_size
+    if rows.start % size or rows.step != 1 or not rows:
+        raise DomainError("rows", rows, f"replicates from a multiple of {size} on")
+    stop = np.zeros(1, np.uint8) if stop is None else stop
+    control = Control(stop, np.zeros(1, np.int64), 0)
+    parts = []
+    for first in range(rows.start, rows.stop, size):
+        rng, count = block_generator(seed, first // size), min(size, rows.stop - first)
+        parts.append(recursion.run_block(rng, count, generations, metrics, {}, control))
+        if stop[0]:
+            return None
+    return Block(
+        {name: np.concatenate([part.metrics[name] for part in parts]) for name in metrics},
+        {name: np.concatenate([part.events[name] for part in parts]) for name in parts[0].events},
+    )
 
 
 def block_generator(seed: int, block: int) -> np.random.Generator:
@@ -353,7 +400,7 @@ def _provenance(
         "block_size": recursion.block_size,
         "stream": recursion.stream,
         "bit_generator": "SFC64",
-        "versions": _versions(),
+        "versions": versions(),
         "platform": platform.platform(),
         "command": list(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -361,7 +408,7 @@ def _provenance(
 
 
 @lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     names = ("tce_theory", "numpy", "scipy", "numba")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 

@@ -137,7 +137,9 @@ class Run:
         """What decides, beside the seed, whether two runs share their noise."""
         if "stream" not in self.provenance:
             return None
-        return f"{self.provenance['stream']}, blocks of {self.provenance.get('block_size')}"
+        # replicates of a block take their numbers one after the other, so that the next one's depend on the length
+        size = self.provenance.get("block_size")
+        return f"{self.provenance['stream']}, blocks of {size}, {self.generations} generations"
 
     def fidelity_interval(
         self,

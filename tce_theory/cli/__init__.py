@@ -8,7 +8,7 @@ function decorated by ``@app.command(cls=Command)``, and a line below. Options t
 dataclass, which `accepting` adds to their own.
 """
 
-from tce_theory.cli import demo, simulate, theory, verify
+from tce_theory.cli import demo, run, simulate, status, store, theory, verify
 from tce_theory.cli._program import app, main
 
-__all__ = ["app", "demo", "main", "simulate", "theory", "verify"]
+__all__ = ["app", "demo", "main", "run", "simulate", "status", "store", "theory", "verify"]

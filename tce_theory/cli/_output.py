@@ -52,6 +52,13 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(_jsonable(value), indent=2, allow_nan=False, ensure_ascii=False))
 
 
+def print_event(event: str, **content: Any) -> None:
+    """Print an object in a line of its own, at once."""
+    line = json.dumps(_jsonable({"event": event, **content}), allow_nan=False, ensure_ascii=False)
+    sys.stdout.write(f"{line}\n")  # in one piece, also if Ctrl-C comes in between
+    sys.stdout.flush()
+
+
 def _jsonable(value: Any) -> Any:
     """Replace what JSON has no number for."""
     match value:

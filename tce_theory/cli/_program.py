@@ -14,7 +14,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from tce_theory.errors import DegenerateFitError, DomainError, RunFileError, UnsupportedCombinationError
+from tce_theory.errors import (
+    DefinitionError,
+    DegenerateFitError,
+    DomainError,
+    RunFileError,
+    StoreError,
+    UnsupportedCombinationError,
+    WorkersError,
+)
 
 __all__ = [
     "BAD_INPUT",
@@ -99,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a table with a question mark is better than none
     command = typer.main.get_command(app)
     try:
-        with command.make_context("tce", arguments) as context:
+        with command.make_context("tce", list(arguments), obj=arguments) as context:
             command.invoke(context)
     except typer.Exit as error:
         return error.exit_code
@@ -152,6 +160,9 @@ class Command(TyperCommand):
             UnsupportedCombinationError,
             DegenerateFitError,
             RunFileError,
+            DefinitionError,
+            StoreError,
+            WorkersError,
             UnicodeDecodeError,
             OSError,
             MemoryError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -17,8 +17,16 @@ __all__ = ["Block", "Control", "Model", "Recursion"]
 
 
 class Model(ABC):
-    """A member of a parametric family."""
+    """A member of a parametric family.
 
+    Attributes
+    ----------
+    results_version : int
+        Counts how often results of this family's recursion have changed for the same seed and parameters. Stored
+        experiments with another number are run again; a test holds results against recorded ones.
+    """
+
+    results_version: ClassVar[int] = 1
     metric_names: tuple[str, ...] = ()
     default_metrics: tuple[str, ...] = ()
 
@@ -84,6 +92,8 @@ class Recursion(ABC):
 
     Attributes
     ----------
+    cost : float
+        Random numbers that a generation of one replicate takes.
     block_size : int
         Replicates in a block. It depends on the family, the sample size and the sampler alone, because the streams of
         random numbers belong to blocks.
@@ -92,6 +102,7 @@ class Recursion(ABC):
         have this and the block size in common.
     """
 
+    cost: float
     block_size: int
     stream: str
 

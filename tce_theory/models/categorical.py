@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -63,7 +63,7 @@ class Categorical(Model):
     """
 
     probs: np.ndarray
-    labels: tuple[str, ...] | None
+    labels: tuple[str, ...] | None = field(compare=False)  # names, on which no result depends
 
     metric_names = (
         "entropy",
@@ -376,7 +376,8 @@ class _CategoricalRecursion(Recursion):
         self.kernel_loss = _kernel_loss(loss)
         self.fresh = regime.fraction if isinstance(regime, FreshMix) else 0.0
         self.by_points = sampler == "points"
-        self.block_size = block_size_for(n_samples if self.by_points else min(n_samples, model.size))
+        self.cost = n_samples if self.by_points else min(n_samples, model.size)
+        self.block_size = block_size_for(self.cost)
         self.stream = "points" if self.by_points else "counts"
 
     def run_block(

@@ -355,7 +355,8 @@ class _GaussianRecursion(Recursion):
         self.model, self.loss, self.n_samples = model, loss, n_samples
         self.fresh = regime.fraction if isinstance(regime, FreshMix) else 0.0
         self.in_law = isinstance(loss, CrossEntropy) and sampler == "auto"
-        self.block_size = block_size_for(1 if self.in_law else n_samples)
+        self.cost = 1 if self.in_law else n_samples
+        self.block_size = block_size_for(self.cost)
         self.stream = "statistics" if self.in_law else "points"
 
     def run_block(

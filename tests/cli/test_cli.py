@@ -399,7 +399,10 @@ METRIC = ("--fidelity-metric", "std")
 MISUSES = [
     # the command itself
     (["simulte"], "tce: no such command 'simulte'. Did you mean 'simulate'?"),
-    (["walk"], "tce: no such command 'walk'; the commands are demo, theory, verify, simulate"),
+    (
+        ["walk"],
+        "tce: no such command 'walk'; the commands are demo, run, status, theory, verify, simulate, store",
+    ),
     (["simulate"], "tce simulate: missing command; the commands are gaussian, categorical"),
     (["simulate", "gausian"], "tce simulate: no such command 'gausian'. Did you mean 'gaussian'?"),
     (["--quick"], "tce: no such option --quick; --quick belongs to tce demo"),
@@ -705,7 +708,7 @@ def test_ctrl_c_keeps_what_has_finished(tmp_path):
             process.stdout.close()
             process.wait()
     assert code == 130
-    assert seconds < 2
+    assert seconds < 10  # all of it would take far longer
     assert errors.splitlines()[-1].startswith("\x1b[?25htce simulate gaussian: interrupted: ")
     assert "Warning" not in errors
     run = tce.Run.load(path)

@@ -237,8 +237,11 @@ def test_stages_are_announced(demo):
 
 @pytest.mark.parametrize(
     "content",
-    ["a b", "a " * 19 + "b", "one two three four five six seven eight nine ten"],
-    ids=["two words", "above the threshold", "uniform"],
+    [
+        pytest.param("a b", id="two words"),
+        pytest.param("a " * 19 + "b", id="above the threshold", marks=pytest.mark.slow),
+        pytest.param("one two three four five six seven eight nine ten", id="uniform", marks=pytest.mark.slow),
+    ],
 )
 def test_tiny_texts(result, tmp_path, capfd, content):
     # whatever warning came through would be an error here

@@ -77,6 +77,7 @@ def test_installed_library_is_what_is_imported(run_python, installed):
     assert Path(result.stdout.strip()).is_relative_to(installed)
 
 
+@pytest.mark.slow  # compiles the kernels
 def test_demo_runs_from_the_wheel(run_python, tmp_path):
     result = run_python("-m", "tce_theory.cli", "demo", "--quick", "--out", str(tmp_path))
     assert result.returncode == 0, result.stderr

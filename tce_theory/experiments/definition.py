@@ -1,0 +1,597 @@
+"""Definitions of experiments: read, checked as a whole, and expanded into cells.
+
+A *cell* is one setting of `simulate`. Its *key* is a hash of all that its results depend on: model, loss, regime,
+sizes, metrics, sampler, stream of random numbers, and the version of the family's results. Where two definitions have a
+cell in common, it has the same key in both, however they write it.
+
+What varies
+    A list or a range where one value is expected sweeps it; a list of tables sweeps a table. `metrics` and `fidelity`
+    are lists anyway: all of them apply to every cell.
+Order
+    With ``combine = "grid"`` all combinations are cells, in the order of the keys in the file: the last one varies
+    fastest. With ``"zip"`` the first values of all that vary are the first cell, and so on.
+Cases
+    Each case replaces whole keys of the settings above it, `combine` among them, and is expanded by itself. A cell that
+    comes twice is there once.
+Seeds
+    The stream of a cell is derived from the seed and from what is simulated: model, loss, regime, `n_samples`,
+    generations, sampler. So cells are independent of each other, and more replicates or other metrics leave the paths
+    as they are. With ``coupled = true`` the seed is used as it stands, so that cells of equal `n_samples` and
+    generations share their noise, draw by draw if the sampler is "points".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tce_theory import theorems
+from tce_theory.errors import DefinitionError, DomainError, UnsupportedCombinationError
+from tce_theory.experiments.schema import (
+    CONSTRUCTORS,
+    REQUIRED,
+    CaseTable,
+    CriterionTable,
+    DefinitionTable,
+    Swept,
+    Table,
+    hint,
+    plain,
+    shown,
+    validated,
+)
+from tce_theory.fidelity import fidelity_interval
+from tce_theory.losses import CrossEntropy, Loss
+from tce_theory.models.base import Model, Recursion
+from tce_theory.models.categorical import Categorical
+from tce_theory.models.text import standard_text
+from tce_theory.recursion import block_generator, simulate_part
+from tce_theory.regimes import Regime, Replace
+from tce_theory.validation import positive_integer
+
+__all__ = ["Cell", "Criterion", "Definition"]
+
+_MOST_CELLS = 1_000_000
+_MOST_CLASSES = 10_000_000
+_BIT_GENERATOR = type(block_generator(0, 0).bit_generator).__name__
+_LEAST = {"n_samples": 1, "generations": 1, "replicates": 1, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A fidelity criterion: arguments of `Run.fidelity_interval`."""
+
+    metric: str
+    below: float | None = None
+    above: float | None = None
+    outside: tuple[float, float] | None = None
+    relative: bool = False
+    interpolate: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One simulation of a definition.
+
+    Attributes
+    ----------
+    settings : dict
+        What the definition says of it, by dotted names such as "loss.gamma", in JSON's types.
+    model, loss, regime, n_samples, generations, replicates, metrics, sampler, seed
+        Arguments of `tce_theory.simulate`; `seed` is the stream of this cell alone, unless the definition is coupled.
+    fidelity : tuple of Criterion
+    key : str
+        Names the cell in a store.
+    """
+
+    settings: Mapping[str, Any]
+    model: Model
+    loss: Loss
+    regime: Regime
+    n_samples: int
+    generations: int
+    replicates: int
+    metrics: tuple[str, ...]
+    sampler: str
+    seed: int
+    fidelity: tuple[Criterion, ...]
+    key: str
+
+    def record(self) -> dict[str, Any]:
+        """Return what a store keeps of the cell beside its model: JSON."""
+        return {
+            "key": self.key,
+            "settings": dict(self.settings),
+            "provenance": {
+                "family": type(self.model).__name__,
+                "loss": repr(self.loss),
+                "loss_parameters": {item.name: getattr(self.loss, item.name) for item in fields(self.loss)},  # type: ignore[arg-type]
+                "regime": repr(self.regime),
+                "n_samples": self.n_samples,
+                "generations": self.generations,
+                "replicates": self.replicates,
+                "seed": self.seed,
+                "sampler": self.sampler,
+                "block_size": self.recursion.block_size,
+                "stream": self.recursion.stream,
+                "bit_generator": _BIT_GENERATOR,
+            },
+            "metrics": list(self.metrics),
+            "fidelity": [asdict(criterion) for criterion in self.fidelity],
+        }
+
+    @cached_property
+    def recursion(self) -> Recursion:
+        """The recursion that runs its blocks."""
+        return self.model.recursion(self.loss, self.n_samples, self.regime, self.sampler)
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """Which simulations to run: the content of a definition file, checked and expanded.
+
+    A list or a range, ``{from = 0.1, to = 0.9, num = 9}`` with ``spacing = "log"`` if wanted, sweeps what it stands
+    for; so does a list of tables. Settings that vary are combined as a grid, whose last key in the file varies fastest,
+    or by ``combine = "zip"`` one by one. Each of the ``cases`` replaces whole keys of the settings above, and is
+    expanded by itself. Streams of random numbers are derived from the seed and the recursion, so that cells are
+    independent, unless ``coupled = true``.
+
+    Attributes
+    ----------
+    title : str
+    theorems : tuple of str
+        Slugs that it bears on.
+    cells : tuple of Cell
+        In the order of the file; a cell that comes twice is there once.
+    document : dict
+        The content of the file in JSON's types, from which `Definition.from_mapping` makes the same definition.
+
+    Examples
+    --------
+    >>> definition = Definition.from_mapping({
+    ...     "title": "A sharper mask", "model": {"family": "gaussian"}, "loss": {"name": "tce", "gamma": [0.3, 0.5]},
+    ...     "n_samples": [10, 100], "generations": 50, "replicates": 1000, "seed": 1,
+    ... })
+    >>> [(cell.loss.gamma, cell.n_samples) for cell in definition.cells]
+    [(0.3, 10), (0.3, 100), (0.5, 10), (0.5, 100)]
+    """
+
+    title: str
+    theorems: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    document: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], *, seed: int | None = None) -> Definition:
+        """Read and check a file in TOML.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        seed : int, optional
+            In place of the file's; cases that have seeds of their own keep them.
+
+        Raises
+        ------
+        DefinitionError
+            If the file is no valid definition; one line says where and what would be right.
+        OSError
+            If the file cannot be read.
+        """
+        try:
+            document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise DefinitionError(f"{os.fspath(path)}: not in UTF-8 ({error.reason})") from None
+        except (ValueError, RecursionError) as error:
+            raise DefinitionError(f"{os.fspath(path)}: not TOML: {error}") from None
+        if seed is not None:
+            document["seed"] = seed
+        try:
+            return cls.from_mapping(document, folder=Path(path).parent)
+        except DefinitionError as error:
+            raise DefinitionError(f"{os.fspath(path)}: {error}") from None
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any], *, folder: str | os.PathLike[str] = ".") -> Definition:
+        """Check and expand what a file would hold.
+
+        Parameters
+        ----------
+        document : mapping
+            Strings, numbers, booleans, lists (also tuples and arrays of NumPy) and mappings.
+        folder : str or os.PathLike
+            Where the paths in it start.
+
+        Raises
+        ------
+        DefinitionError
+            If it is no valid definition; one line says where and what would be right.
+        """
+        if not isinstance(document, Mapping):
+            raise DefinitionError(f"the definition must be a mapping, got {shown(document)}")
+        document = plain(document)
+        table = validated(document)
+        for index, slug in enumerate(table.theorems):
+            if slug not in theorems.every():
+                near = theorems.nearest(slug)
+                advice = f"did you mean {' or '.join(near)}?" if near else "tce theory lists them"
+                raise DefinitionError(f"theorems[{index}] must be the slug of a theorem ({advice}), got {shown(slug)}")
+        builder = _Builder(Path(folder), table.coupled)
+        cells: dict[Any, Cell] = {}
+        for case in _cases(document, table):
+            for cell in builder.cells(case, already=len(cells)):
+                cells.setdefault((cell.key, cell.replicates, cell.fidelity), cell)
+        return cls(table.title, tuple(table.theorems), tuple(cells.values()), document)
+
+
+# ------------------------------------------------------------------------------------------ what the file says
+
+
+class _Entry(NamedTuple):
+    """What a key of the file holds: checked, as it was written, and where that is."""
+
+    node: Any
+    written: Any
+    path: str
+
+
+class _Given(NamedTuple):
+    """A value, and where in the file it stands."""
+
+    value: Any
+    path: str
+
+
+class _Case(NamedTuple):
+    """What one case says, or the whole file if it has none."""
+
+    where: str
+    entries: dict[str, _Entry]
+    combine: str
+
+
+_Choice = dict[str, _Given]
+"""One way of making a choice among all that vary, by dotted names."""
+
+
+def _cases(document: Mapping[str, Any], table: DefinitionTable) -> Iterator[_Case]:
+    base = _entries(document, table, "")
+    for index, case in enumerate(table.cases or ()):
+        where = f"cases[{index}]"
+        entries = {**base, **_entries(document["cases"][index], case, f"{where}.")}
+        yield _complete(_Case(where, entries, _way(case, table)))
+    if not table.cases:
+        yield _complete(_Case("", base, _way(table)))
+
+
+def _way(*tables: CaseTable) -> str:
+    """Return how settings are combined: as the first table says that does say it."""
+    return next((table.combine for table in tables if "combine" in table.model_fields_set), "grid")
+
+
+def _entries(written: Mapping[str, Any], table: CaseTable, prefix: str) -> dict[str, _Entry]:
+    """Return the settings in the order of the file."""
+    names = [name for name in written if name in CaseTable.model_fields and name != "combine"]
+    return {name: _Entry(getattr(table, name), written[name], f"{prefix}{name}") for name in names}
+
+
+def _complete(case: _Case) -> _Case:
+    missing = [name for name in REQUIRED if name not in case.entries]
+    if missing:
+        path = f"{case.where}.{missing[0]}" if case.where else missing[0]
+        raise DefinitionError(f"{path} is missing{' there and above the cases' if case.where else ''}")
+    return case
+
+
+def _choices(entry: _Entry, name: str, combine: str) -> list[_Choice]:
+    """Return all that an entry can be, by dotted names."""
+    node, written, path = entry
+    match node:
+        case Swept():
+            return [{name: _Given(*given)} for given in zip(node.values, node.paths(path), strict=True)]
+        case list():
+            choices: list[_Choice] = []
+            for index, (item, as_written) in enumerate(zip(node, written, strict=True)):
+                choices += _choices(_Entry(item, as_written, f"{path}[{index}]"), name, combine)
+                _limit(len(choices), f"{len(choices)} of {path}")
+            return choices
+        case Table():
+            inner = {key: _Entry(getattr(node, key), value, f"{path}.{key}") for key, value in written.items()}
+            parts = {item.path: _choices(item, f"{name}.{key}", combine) for key, item in inner.items()}
+            rows = _combined(parts, combine)
+            return [{key: given for part in row for key, given in part.items()} for row in rows]
+    return [{name: _Given(node, path)}]
+
+
+def _combined(columns: Mapping[str, Sequence[Any]], combine: str, already: int = 0) -> Iterator[tuple[Any, ...]]:
+    """Yield a choice from each column, which is named by its path: all of them, or row by row."""
+    lengths = {path: len(column) for path, column in columns.items() if len(column) > 1}
+    if combine == "grid":
+        _limit(math.prod(lengths.values()) + already, " × ".join(f"{n} of {path}" for path, n in lengths.items()))
+        return itertools.product(*columns.values())
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+        raise DefinitionError(
+            f'settings that vary must have the same number of values for combine = "zip", got {found}'
+        )
+    length = max(lengths.values(), default=1)
+    _limit(length + already, f"{length} rows")
+    return zip(*(column if len(column) > 1 else list(column) * length for column in columns.values()), strict=True)
+
+
+def _limit(number: int, what: str) -> None:
+    if number > _MOST_CELLS:
+        raise DefinitionError(f"the number of cells must be at most {_MOST_CELLS}, got {number} ({what})")
+
+
+# ------------------------------------------------------------------------------------------------------- cells
+
+
+class _Option(NamedTuple):
+    """A value of an argument of `simulate`, with what the file says of it."""
+
+    value: Any
+    settings: dict[str, Any]
+    choice: _Choice
+
+
+class _Builder:
+    """Makes cells; it makes and checks every model, loss, regime and combination of them once."""
+
+    def __init__(self, folder: Path, coupled: bool) -> None:
+        self.folder, self.coupled = folder, coupled
+        self._parts: dict[tuple[str, str], Any] = {}
+        self._options: dict[tuple[str, str], list[_Option]] = {}
+        self._identities: dict[int, str] = {}
+        self._checked: set[tuple[Any, ...]] = set()
+        self._criteria: dict[str, tuple[Criterion, ...]] = {}
+        self._measured: dict[tuple[Any, ...], tuple[tuple[str, ...], tuple[Criterion, ...]]] = {}
+
+    def cells(self, case: _Case, already: int) -> Iterator[Cell]:
+        """Yield the cells of a case; `already` counts those of the cases before."""
+        columns = {
+            name: self._options_of(name, entry, case.combine)
+            for name, entry in case.entries.items()
+            if name not in ("metrics", "fidelity")
+        }
+        paths = {case.entries[name].path: options for name, options in columns.items()}
+        for row in _combined(paths, case.combine, already):
+            yield self._cell(case, columns, dict(zip(columns, row, strict=True)))
+
+    def _options_of(self, name: str, entry: _Entry, combine: str) -> list[_Option]:
+        if (entry.path, combine) not in self._options:
+            choices = _choices(entry, name, combine)
+            self._options[entry.path, combine] = [self._option(name, choice, entry.path) for choice in choices]
+        return self._options[entry.path, combine]
+
+    def _option(self, name: str, choice: _Choice, path: str) -> _Option:
+        settings = {key: given.value for key, given in choice.items()}
+        try:
+            if name in CONSTRUCTORS:
+                value = self._part(name, {key.removeprefix(f"{name}."): item for key, item in settings.items()})
+            elif name in _LEAST:
+                limit = {"maximum": 2**128} if name == "seed" else {}
+                value = positive_integer(name, settings[name], minimum=_LEAST[name], **limit)
+            else:
+                value = settings[name]
+        except DomainError as error:
+            raise DefinitionError(_at_its_path(error, choice, path)) from None
+        return _Option(value, settings, choice)
+
+    def _part(self, name: str, given: dict[str, Any]) -> Any:
+        label = name, json.dumps(given, sort_keys=True)
+        if label not in self._parts:
+            word = given.pop("family" if name == "model" else "name")
+            make = self._categorical if word == "categorical" else CONSTRUCTORS[name][word]
+            self._parts[label] = make(**given)
+        return self._parts[label]
+
+    def _categorical(self, unit: str = "word", **source: Any) -> Categorical:
+        match source:
+            case {"probs": probs}:
+                return Categorical(probs)
+            case {"counts": counts}:
+                return Categorical.from_counts(counts)
+            case {"text": name}:
+                return self._from_text(name, unit)
+            case {"zipf.size": size}:
+                positive_integer("size", size, maximum=_MOST_CLASSES)
+                return Categorical.zipf(size, source.get("zipf.exponent", 1.0))
+        return Categorical.from_text(standard_text(), unit=unit)
+
+    def _from_text(self, name: str, unit: str) -> Categorical:
+        try:
+            return Categorical.from_text(self.folder / name, unit=unit)
+        except DomainError as error:
+            admissible = error.admissible
+        except OSError as error:
+            admissible = f"a file that can be read ({error.strerror or type(error).__name__})"
+        except ValueError as error:  # no name of a file at all
+            admissible = f"a file that can be read ({error})"
+        raise DomainError("text", name, admissible)
+
+    def _cell(self, case: _Case, columns: Mapping[str, list[_Option]], row: Mapping[str, _Option]) -> Cell:
+        model, loss = row["model"].value, row["loss"].value
+        regime = row["regime"].value if "regime" in row else _REPLACE
+        sampler = row["sampler"].value if "sampler" in row else "auto"
+        n_samples, generations, replicates, seed = (row[name].value for name in _LEAST)
+        try:
+            self._check(model, loss, regime, n_samples, sampler)
+            metrics, fidelity = self._measures(model, case)
+        except (DomainError, UnsupportedCombinationError, _MeasureError) as error:
+            raise DefinitionError(_with_cell(error, case, columns, row)) from None
+        law = {
+            "model": self._identity(model),
+            "loss": self._identity(loss),
+            "regime": self._identity(regime),
+            "n_samples": n_samples,
+            "sampler": sampler,
+            "generations": generations,
+        }
+        # the stream depends on what is simulated, and not on how often, or on what is recorded
+        stream = seed if self.coupled else int(_digest({"seed": seed, **law})[:32], 16)
+        results = {
+            **law,
+            "metrics": metrics,
+            "stream": stream,
+            "version": model.results_version,
+        }
+        return Cell(
+            settings={key: value for option in row.values() for key, value in option.settings.items()},
+            model=model,
+            loss=loss,
+            regime=regime,
+            n_samples=n_samples,
+            generations=generations,
+            replicates=replicates,
+            metrics=metrics,
+            sampler=sampler,
+            seed=stream,
+            fidelity=fidelity,
+            key=_digest(results)[:32],
+        )
+
+    def _check(self, model: Model, loss: Loss, regime: Regime, n_samples: int, sampler: str) -> None:
+        label = id(model), id(loss), id(regime), n_samples, sampler
+        if label not in self._checked:
+            model.check(loss, regime)
+            model.recursion(loss, n_samples, regime, sampler)
+            self._checked.add(label)
+
+    def _identity(self, part: Any) -> str:
+        if id(part) not in self._identities:
+            self._identities[id(part)] = _digest(identity(part))
+        return self._identities[id(part)]
+
+    def _measures(self, model: Model, case: _Case) -> tuple[tuple[str, ...], tuple[Criterion, ...]]:
+        """Return metrics and criteria, after checking them for this model."""
+        wanted, criteria = (case.entries.get(name) for name in ("metrics", "fidelity"))
+        label = id(model), wanted and wanted.path, criteria and criteria.path
+        if label not in self._measured:
+            metrics: Sequence[str] = model.default_metrics
+            if wanted is not None:
+                metrics = wanted.node
+                for index, metric in enumerate(metrics):
+                    _check_metric(model, metric, f"{wanted.path}[{index}]")
+            fidelity = self._criteria_of(model, criteria) if criteria is not None else ()
+            names = {*metrics, *(criterion.metric for criterion in fidelity)}
+            self._measured[label] = tuple(sorted(names)), fidelity
+        return self._measured[label]
+
+    def _criteria_of(self, model: Model, entry: _Entry) -> tuple[Criterion, ...]:
+        paths = [f"{entry.path}[{index}]" for index in range(len(entry.node))]
+        if entry.path not in self._criteria:
+            self._criteria[entry.path] = tuple(map(_criterion, entry.node, paths))
+        for criterion, path in zip(self._criteria[entry.path], paths, strict=True):
+            _check_criterion(model, criterion, path)
+        return self._criteria[entry.path]
+
+
+_REPLACE = Replace()
+
+
+class _MeasureError(ValueError):
+    """A metric or a criterion does not go with a model."""
+
+
+def _check_metric(model: Model, metric: str, path: str) -> None:
+    if metric not in model.metric_names:
+        names = ", ".join(model.metric_names)
+        near = hint(metric, model.metric_names)
+        raise _MeasureError(
+            f"{path} must be a metric of {type(model).__name__} ({near or names}), got {shown(metric)}; "
+            "a metric of your own needs tce_theory.simulate(metrics=...)"
+        )
+
+
+def _criterion(table: CriterionTable, path: str) -> Criterion:
+    """Return a criterion, after asking for the fidelity interval of a path that stays where it is."""
+    options = table.model_dump()
+    metric, outside = options.pop("metric"), options.pop("outside")
+    criterion = Criterion(metric, outside=None if outside is None else tuple(outside), **options)
+    try:
+        fidelity_interval([[1.0, 1.0]], **asdict(criterion))
+    except DomainError as error:
+        if error.argument == "threshold":
+            raise _MeasureError(f"{path} must have {error.admissible}, got {error.value}") from None
+        raise _MeasureError(f"{path}.{error.argument} must be {error.admissible}, got {error.value}") from None
+    return criterion
+
+
+def _check_criterion(model: Model, criterion: Criterion, path: str) -> None:
+    """Refuse another family's metric, and a share of what the shortest run shows not to be positive at generation 0."""
+    _check_metric(model, criterion.metric, f"{path}.metric")
+    if not criterion.relative:
+        return
+    recursion = model.recursion(CrossEntropy(), 2, _REPLACE, "auto")
+    block = simulate_part(recursion, range(1), generations=1, metrics=[criterion.metric], seed=0)
+    assert block is not None  # nothing stops it
+    start = float(block.metrics[criterion.metric][0, 0])
+    if not 0 < start < math.inf:
+        raise _MeasureError(
+            f"{path}.relative must be false for {criterion.metric}, which is not positive and finite at generation 0, "
+            f"got {criterion.metric} = {start:g}"
+        )
+
+
+# ------------------------------------------------------------------------------------------------------ errors
+
+
+def _at_its_path(error: DomainError, choice: _Choice, path: str) -> str:
+    """Say where in the file the value stands that a constructor refuses."""
+    for name, given in choice.items():
+        if name.rpartition(".")[2] == error.argument:
+            return f"{given.path} must be {error.admissible}, got {shown(error.value)}"
+    return f"{path}: {error}" if path else str(error)
+
+
+def _with_cell(error: Exception, case: _Case, columns: Mapping[str, list[_Option]], row: Mapping[str, _Option]) -> str:
+    """Write the refusal of a combination, and name the cell by its settings that vary."""
+    line = str(error)
+    if isinstance(error, DomainError):
+        choice = {name: given for option in row.values() for name, given in option.choice.items()}
+        line = _at_its_path(error, choice, case.where)
+    elif isinstance(error, UnsupportedCombinationError) and case.where:
+        line = f"{case.where}: {line}"
+    varying = {
+        name: value
+        for part, option in row.items()
+        for name, value in option.settings.items()
+        if any(other.settings.get(name, ...) != value for other in columns[part])
+        and not (isinstance(error, DomainError) and name.rpartition(".")[2] == error.argument)
+    }
+    words = ", ".join(f"{name} = {shown(value)}" for name, value in varying.items())
+    return f"{line} (in the cell with {words})" if words else line
+
+
+# -------------------------------------------------------------------------------------------------------- keys
+
+
+def identity(part: Any) -> dict[str, Any]:
+    """Return what a model, loss or regime is: its class, and the parameters that differ from their defaults."""
+    found: dict[str, Any] = {"class": type(part).__name__}
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if item.compare and not (np.isscalar(value) and value == item.default):
+            found[item.name] = _digest_of_array(value) if isinstance(value, np.ndarray) else value
+    return found
+
+
+def _digest_of_array(array: np.ndarray) -> str:
+    return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,206 @@
+"""The definitions that ship: valid, explained, listed, and able to run."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tce_theory as tce
+from tce_theory import theorems
+from tce_theory.exact.first_passage import gaussian_first_passage
+from tce_theory.exact.two_class import TwoClassChain
+from tce_theory.experiments import Definition, Experiment, run
+from tce_theory.experiments.definition import Cell, Criterion
+from tce_theory.experiments.results import StoredCell
+from tce_theory.experiments.schema import SCHEMA_FILE, json_schema
+from tce_theory.metrics import heterozygosity
+from tce_theory.theory.regimes import fresh_mix_heterozygosity
+from tce_theory.verification.estimates import compare, mean_of
+
+FOLDER = Path(__file__).parents[2] / "simulations"
+FILES = sorted(FOLDER.glob("*.toml"))
+INDEX = (FOLDER / "README.md").read_text(encoding="utf-8")
+SCHEMA_LINE = "#:schema "
+
+
+def by_name(path: Path) -> str:
+    return path.name
+
+
+def cut_down(path: Path, replicates: int, generations: int) -> Definition:
+    """Return a shipped definition with fewer replicates and generations."""
+    return Definition.from_mapping(
+        cut(tomllib.loads(path.read_text(encoding="utf-8")), replicates, generations), folder=path.parent
+    )
+
+
+def cut(table: dict, replicates: int, generations: int) -> dict:
+    most = {"replicates": replicates, "generations": generations}
+    return {
+        name: [cut(case, replicates, generations) for case in value]
+        if name == "cases"
+        else at_most(value, most[name])
+        if name in most
+        else value
+        for name, value in table.items()
+    }
+
+
+def at_most(value: int | list[int], most: int) -> int | list[int]:
+    return [min(item, most) for item in value] if isinstance(value, list) else min(value, most)
+
+
+def assert_complete(experiment: Experiment, definition: Definition) -> None:
+    assert [cell.status for cell in experiment.cells] == ["done"] * len(definition.cells)
+    for cell, wanted in zip(experiment.cells, definition.cells, strict=True):
+        result = cell.run()
+        assert set(result.metrics) == set(wanted.metrics)
+        for values in result.metrics.values():
+            assert values.shape == (wanted.replicates, wanted.generations + 1)
+            assert not np.isnan(values[:, 1:]).any()
+
+
+def test_there_are_definitions_and_the_index_lists_just_them() -> None:
+    assert len(FILES) >= 8
+    assert re.findall(r"^## \[.*\]\((.*)\)$", INDEX, flags=re.MULTILINE) == [path.name for path in FILES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=by_name)
+def test_definition_is_valid_and_explained(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    definition = Definition.read(path)
+
+    assert lines[0].startswith(SCHEMA_LINE)
+    assert (FOLDER / lines[0].removeprefix(SCHEMA_LINE)).resolve() == SCHEMA_FILE.resolve()
+
+    comment = "\n".join(lines[1 : next(number for number, line in enumerate(lines) if not line.startswith("#"))])
+    assert re.search(r"^# Question: [^?]*\?", comment, flags=re.MULTILINE)
+    assert re.search(r"^# How to read it: ", comment, flags=re.MULTILINE)
+    assert max(map(len, lines)) <= 120
+
+    assert definition.theorems
+    assert set(definition.theorems) <= set(theorems.every())
+
+
+@pytest.mark.parametrize("path", FILES, ids=by_name)
+def test_index_says_what_the_definition_says(path: Path) -> None:
+    definition = Definition.read(path)
+    entry = INDEX.split(f"]({path.name})")[1].split("\n## ")[0]
+    named = re.search(r"^Theorems: (.*?)\.", entry, flags=re.MULTILINE | re.DOTALL).group(1)
+    assert tuple(re.findall(r"`([^`]*)`", named)) == definition.theorems
+    assert re.search(r"(\d+) cells", entry).group(1) == str(len(definition.cells))
+
+
+def test_smoke_definition_runs_as_it_is(tmp_path: Path) -> None:
+    path = FOLDER / "smoke.toml"
+    assert_complete(run(path, tmp_path / "smoke.sqlite"), Definition.read(path))
+
+
+def test_smoke_definition_has_every_family_loss_and_regime() -> None:
+    tables = json_schema()["definitions"].values()
+    known = {
+        word
+        for table in tables
+        for key in ("family", "name")
+        for word in table["properties"].get(key, {}).get("enum", [])
+    }
+    used = {
+        cell.settings.get(name)
+        for cell in Definition.read(FOLDER / "smoke.toml").cells
+        for name in ("model.family", "loss.name", "regime.name")
+    }
+    assert known
+    assert known == used - {None}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "smoke"], ids=by_name)
+def test_definition_runs_cut_down(path: Path, tmp_path: Path) -> None:
+    definition = cut_down(path, replicates=3, generations=10)
+    assert_complete(run(definition, tmp_path / "store.sqlite"), definition)
+
+
+# -------------------------------------------------------------------------------- against exact laws and closed forms
+
+ERROR = 1e-4
+"""Of each claim below: 17 claims, so that a right program fails with a probability below 0.002."""
+
+
+def ran(stem: str, tmp_path: Path, *, where: Callable[[Cell], bool]) -> Iterator[tuple[StoredCell, Cell]]:
+    """Yield the cells of a shipped definition that are wanted, run with at least 10,000 replicates."""
+    document = tomllib.loads((FOLDER / f"{stem}.toml").read_text(encoding="utf-8"))
+    for table in (document, *document.get("cases", [])):
+        if "replicates" in table:
+            table["replicates"] = 10_000
+    definition = Definition.from_mapping(document)
+    definition = replace(definition, cells=tuple(cell for cell in definition.cells if where(cell)))
+    return zip(run(definition, tmp_path / f"{stem}.sqlite").cells, definition.cells, strict=True)
+
+
+def interval(stored: StoredCell, criterion: Criterion) -> np.ndarray:
+    return stored.run().fidelity_interval(**asdict(criterion)).times
+
+
+def assert_mean(values: np.ndarray, exact: float) -> None:
+    """Claim a mean to within 10 %; a prediction that is 20 % off has to be rejected."""
+    estimate = mean_of(values)
+    for predicted, verdict in ((exact, "equivalent"), (1.2 * exact, "different")):
+        outcome = compare(estimate, predicted, 0.1 * exact, ERROR)
+        assert outcome.verdict == verdict, str(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", ["gaussian_collapse", "relative_truncation"])
+def test_intervals_follow_their_exact_law(stem: str, tmp_path: Path) -> None:
+    for stored, cell in ran(stem, tmp_path, where=lambda cell: cell.n_samples == 10):
+        for criterion in cell.fidelity:
+            low, high = criterion.outside or (criterion.below, np.inf)
+            law = gaussian_first_passage(
+                cell.n_samples,
+                low=np.exp(low),
+                high=np.exp(high),
+                horizon=cell.generations,
+                fit_mean=cell.model.fit_mean,
+                ddof=cell.model.ddof,
+                loss=cell.loss,
+            )
+            assert_mean(interval(stored, criterion), law.restricted_mean)
+
+
+@pytest.mark.slow
+def test_two_classes_coexist_as_long_as_the_chain_says(tmp_path: Path) -> None:
+    for stored, cell in ran(
+        "two_class", tmp_path, where=lambda cell: cell.n_samples == 50 and cell.generations <= 1000
+    ):
+        exact = TwoClassChain(cell.n_samples, 0.5, loss=cell.loss).mean_absorption_time()
+        (criterion,) = cell.fidelity
+        assert_mean(interval(stored, criterion), exact)
+
+
+@pytest.mark.slow
+def test_fresh_data_hold_the_heterozygosity_that_theory_says(tmp_path: Path) -> None:
+    def where(cell: Cell) -> bool:
+        return (
+            cell.loss == tce.CrossEntropy() and isinstance(cell.model, tce.Categorical) and cell.regime.fraction == 0.01
+        )
+
+    for stored, cell in ran("fresh_mix", tmp_path, where=where):
+        truth = heterozygosity(cell.model.probs)
+        exact = fresh_mix_heterozygosity(cell.n_samples, cell.regime.fraction, truth, t=cell.generations)
+        assert_mean(stored.run().metrics["heterozygosity"][:, -1], float(exact))
+
+
+@pytest.mark.slow
+def test_coupled_paths_are_the_same_until_the_cap(tmp_path: Path) -> None:
+    experiment = run(FOLDER / "neutral.toml", tmp_path / "neutral.sqlite")
+    baseline, *treated = (cell.run() for cell in experiment.cells)
+    for cell, result in zip(experiment.cells[1:], treated, strict=True):
+        above = baseline.metrics["max_prob"] > cell.settings["loss.gamma"]
+        before = ~np.maximum.accumulate(above, axis=1)
+        for name, values in baseline.metrics.items():
+            np.testing.assert_array_equal(result.metrics[name][before], values[before])
+        assert above.any(axis=1).mean() > 0.9
+        assert (result.metrics["max_prob"] != baseline.metrics["max_prob"])[above].mean() > 0.9
