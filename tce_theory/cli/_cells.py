@@ -1,9 +1,10 @@
 """Cells of experiments for people: what varies between them is a column, what does not is said once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tce_theory.cli._output import print_line, short
+from tce_theory.cli._output import encodable, print_line, short
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,11 +100,18 @@ def cell_in_words(settings: Mapping[str, Any], cells: Sequence[Any]) -> str:
     return ", ".join(f"{name} = {in_words(settings[name])}" for name in names if name in settings)
 
 
-def _headings(names: Iterable[str], cells: Sequence[Any]) -> list[str]:
-    """Return what columns are called: the last part of a name, unless another setting has that too."""
+def others_in_words(number: int, store: object) -> str:
+    """Say that a store has blocks that a definition does not use."""
+    what = "other block is" if number == 1 else "other blocks are"
+    where = "of cells that this definition does not have (or of other versions of the results)"
+    return f"{number:,} {what} in {store}, {where}; {'it is' if number == 1 else 'they are'} kept"
+
+
+def _headings(names: Iterable[str], cells: Sequence[Any], taken: Sequence[str] = ()) -> list[str]:
+    """Return what columns are called: the last part of a name, unless another setting or column has that too."""
     from tce_theory.experiments import tables
 
-    parts = [_last_part(name) for name in tables.names_of(cells)]
+    parts = [*(_last_part(name) for name in tables.names_of(cells)), *taken]
     return [part if parts.count(part := _last_part(name)) < 2 else name for name in names]
 
 
@@ -124,7 +132,7 @@ def shown(number: int) -> list[int]:
 def print_cells(
     console: "Console", cells: Sequence[Any], columns: Sequence[str], rows: Mapping[int, Sequence[str]]
 ) -> None:
-    """Print a table of cells.
+    """Print a table of cells; on a terminal that is too narrow for it, two lines for each of them.
 
     Parameters
     ----------
@@ -140,31 +148,57 @@ def print_cells(
     from rich.table import Table
 
     names = _varying(cells)
+    headings = [*_headings(names, cells, columns), *columns]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for heading in _headings(names, cells):
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in columns:
-        table.add_column(heading, justify="right")
     left_out = len(cells) - len(shown(len(cells)))
+    gap = encodable(console, "⋮")
+    lines: list[list[str] | None] = []
     for number, (place, content) in enumerate(rows.items()):
         if left_out and number == _HALF:
-            table.add_row(*"⋮" * len(table.columns))
-        table.add_row(*(in_words(cells[place].settings.get(name)) for name in names), *content)
-    print_table(console, table)
+            lines.append(None)
+        settings = (in_words(cells[place].settings.get(name)) for name in names)
+        lines.append([encodable(console, text) for text in (*settings, *content)])
+    for line in lines:
+        table.add_row(*line or [gap] * len(headings))
+    console.print()
+    if _fits(console, table):
+        console.print(table)
+    else:
+        for line in lines:
+            for text in [gap] if line is None else _record(headings, line, len(names), console.width):
+                console.print(text, soft_wrap=True, markup=False)
+    console.print()
     if left_out:
-        print_line(console, "⋮", f"{left_out:,} of {len(cells):,} cells are not shown")
+        print_line(console, gap, f"{left_out:,} of {len(cells):,} cells are not shown")
 
 
-def print_table(console: "Console", table: "Table") -> None:
-    """Print a table; a file or a pipe is as wide as it needs."""
+def _fits(console: "Console", table: "Table") -> bool:
+    """Say whether a table can be shown with nothing cut; a file or a pipe is made as wide as it needs."""
+    from rich.measure import Measurement
+
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
     if not console.is_terminal:
-        from rich.measure import Measurement
+        console.width = max(console.width, needed)
+    return needed <= console.width
 
-        endless = console.options.update(max_width=10_000)
-        console.width = max(console.width, Measurement.get(console, endless, table).maximum)
-    console.print()
-    console.print(table)
-    console.print()
+
+def _record(headings: Sequence[str], line: Sequence[str], settings: int, width: int) -> Iterator[str]:
+    """Write a row of a table below each other: so many settings of a cell, and what is said of it."""
+    entries = [f"{heading} {text}".replace(" ", "\xa0") for heading, text in zip(headings, line, strict=True)]
+    for part, indent in ((entries[:settings], ""), (entries[settings:], "  ")):
+        # broken between entries alone; one that is longer than a line is for the terminal to wrap
+        text = textwrap.fill(
+            ", ".join(part),
+            width,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        if part:
+            yield text.replace("\xa0", " ")
 
 
 # ----------------------------------------------------------------------------------------------- the results

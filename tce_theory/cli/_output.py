@@ -1,5 +1,6 @@
 """What is printed: tables and lines for people, JSON for machines."""
 
+import codecs
 import contextlib
 import json
 import math
@@ -14,6 +15,27 @@ from tce_theory.errors import InterruptedRunWarning, StatisticalWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+PLAIN_SIGNS = "tce-plain-signs"
+"""How signs are written that the encoding of a stream does not have: a name for the `errors` of `str.encode`."""
+
+_PLAIN = {"–": "-", "−": "-", "─": "-", "∞": "inf", "…": "...", "⋮": "...", "×": "x", "≥": ">=", "≤": "<=", "→": "->"}
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(sign, "?") for sign in signs), error.end
+
+
+codecs.register_error(PLAIN_SIGNS, _in_plain_signs)
+
+
+def encodable(console: "Console", text: str) -> str:
+    """Return a text as the stream will show it, so that it can be laid out."""
+    return text.encode(console.encoding, PLAIN_SIGNS).decode(console.encoding)
 
 
 def short(number: float) -> str:
@@ -37,7 +59,7 @@ def print_line(console: "Console", label: str, content: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    text = Text(" ".join(content.split()))
+    text = Text(encodable(console, " ".join(content.split())))
     if not console.is_terminal:
         console.print(Text(f"{label}: ").append_text(text), soft_wrap=True)
         return

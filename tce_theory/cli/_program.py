@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from tce_theory.cli._output import PLAIN_SIGNS
 from tce_theory.errors import (
     DefinitionError,
     DegenerateFitError,
@@ -103,8 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    _open_closed_streams()
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a table with a question mark is better than none
+        sys.stdout.reconfigure(errors=PLAIN_SIGNS)  # a table with a question mark is better than none
     command = typer.main.get_command(app)
     try:
         with command.make_context("tce", list(arguments), obj=arguments) as context:
@@ -121,6 +123,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_unwritten_output()
         return 1  # whoever read the output has left; as rich does, where it is the one that writes
     return 0
+
+
+def _open_closed_streams() -> None:
+    """Let nobody hear what goes to a stream that the shell has closed (``>&-``), for which Python has None."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _fail(line: str, exit_code: int) -> int:

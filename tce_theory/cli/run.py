@@ -4,11 +4,13 @@ import contextlib
 import logging
 import os
 import shlex
+import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,7 @@ import typer
 from tce_theory.cli._cells import (
     cells_as_json,
     count,
+    others_in_words,
     print_cells,
     print_head,
     print_results,
@@ -29,7 +32,7 @@ from tce_theory.cli._cells import (
 from tce_theory.cli._options import OUTPUT, SIZES, Jobs, Quiet, accepting, flag, numeric, refuse, textual
 from tce_theory.cli._output import output_console, print_event, print_json, print_line, shown_stages
 from tce_theory.cli._program import BadInputError, Command, Failure, InterruptedWorkError, app
-from tce_theory.errors import DomainError
+from tce_theory.errors import DomainError, StoreError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from tce_theory.experiments.definition import Definition
     from tce_theory.experiments.estimate import Estimate
     from tce_theory.experiments.results import Experiment
+    from tce_theory.experiments.store import Store
 
 _FAILED = 1
 _EXECUTION = "Execution"
@@ -45,6 +49,8 @@ _BACKENDS = ("threads", "processes", "dask")
 _SECONDS_TO_CONNECT = 10
 _SPEED_SECONDS = 300
 """How far the estimate of the time left looks back: blocks can take a minute."""
+_LINE_SECONDS = 60
+"""How often there is a line where there is no terminal, at most."""
 _STORE_START = b"SQLite format 3\0"
 _ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
@@ -97,9 +103,13 @@ def run(
     path = options.store or Path(f"{file.stem}.sqlite")
     if options.backend != "dask":
         refuse({"scheduler": options.scheduler}, "--backend dask")
+    plan = _plan(definition, path, options)
     if options.dry_run:
-        _show_plan(_plan(definition, path, options), options)
+        _show_plan(plan, options)
         return
+    _refuse_growth(plan)
+    if plan.stranger and not options.json:
+        print_line(output_console(), "note", plan.stranger)
     command = ["tce", *context.obj]
     with _watching(options, definition, path) as watch:
         try:
@@ -143,6 +153,12 @@ class _Plan:
     """How many blocks of each cell are to be run, by its key."""
     all_blocks: Counter[str]
     """How many it has."""
+    others: int
+    """How many blocks of other cells the store has."""
+    stranger: str | None
+    """What else is in the store, if its name was not given and its last definition has nothing to do with this one."""
+    free: int | None
+    """Bytes that are free where the store is; None if its folder does not exist."""
 
 
 def _plan(definition: "Definition", path: Path, options: RunOptions) -> _Plan:
@@ -150,11 +166,46 @@ def _plan(definition: "Definition", path: Path, options: RunOptions) -> _Plan:
     from tce_theory.experiments.store import Store
 
     every = tasks = planned(definition, None)
+    others, stranger = 0, None
     if path.exists():
         with Store.reading(path) as store:
             tasks = planned(definition, store, retry_failed=options.retry_failed)
-    keys = [Counter(task.cell.key for task in some) for some in (tasks, every)]
-    return _Plan(definition, path, tasks, *keys)
+            others = _others(definition, store)
+            stranger = None if options.store else _stranger(definition, store)
+    to_run, all_blocks = (Counter(task.cell.key for task in some) for some in (tasks, every))
+    return _Plan(definition, path, tasks, to_run, all_blocks, others, stranger, _free(path))
+
+
+def _others(definition: "Definition", store: "Store") -> int:
+    """Count the blocks of a store that are of no cell of a definition."""
+    keys = {cell.key for cell in definition.cells}
+    return sum(len(blocks) for key, blocks in store.blocks().items() if key not in keys)
+
+
+def _stranger(definition: "Definition", store: "Store") -> str | None:
+    """Say what a store holds if its last definition has nothing to do with this one."""
+    try:
+        document, records = store.last_definition()
+    except StoreError:  # there is none yet; damage is for the run to find
+        return None
+    if document["title"] == definition.title or {r["key"] for r in records} & {c.key for c in definition.cells}:
+        return None
+    return f"{store.path} holds other experiments, too: {document['title']}"
+
+
+def _free(path: Path) -> int | None:
+    try:
+        return shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
+    except OSError:
+        return None
+
+
+def _refuse_growth(plan: _Plan) -> None:
+    """Refuse what the disk cannot hold, by the numbers alone: a store takes a little more."""
+    needed = sum(8 * len(task.rows) * (task.cell.generations + 1) * len(task.cell.metrics) for task in plan.tasks)
+    if plan.free is not None and needed > plan.free:
+        sizes = f"{size_in_words(needed)} of results, and {size_in_words(plan.free)} are free on its disk"
+        raise BadInputError(f"{plan.path}: there would be {sizes}; ask for less, or for another disk with --store")
 
 
 def _show_plan(plan: _Plan, options: RunOptions) -> None:
@@ -176,7 +227,17 @@ def _show_plan(plan: _Plan, options: RunOptions) -> None:
     print_line(console, "cells", f"{len(cells):,}")
     print_line(console, "blocks", f"{len(plan.tasks):,} of {plan.all_blocks.total():,} to run; {_what_is_there(plan)}")
     print_line(console, "time", f"about {time_in_words(cost.seconds)}{_on_what(options)}")
-    print_line(console, "size", f"about {size_in_words(cost.bytes)}")
+    print_line(console, "size", f"about {size_in_words(cost.bytes)}{_of_what(cost.bytes, plan.free)}")
+    if plan.others:
+        print_line(console, "others", others_in_words(plan.others, plan.path))
+    if plan.stranger:
+        print_line(console, "note", plan.stranger)
+
+
+def _of_what(size: int, free: int | None) -> str:
+    if free is None:
+        return ""
+    return f"{': TOO MUCH,' if size > free else ';'} {size_in_words(free)} are free"
 
 
 def _what_is_there(plan: _Plan) -> str:
@@ -211,8 +272,10 @@ def _as_json(plan: _Plan, cost: "Estimate") -> dict[str, Any]:
         "cells": cells,
         "blocks": plan.all_blocks.total(),
         "blocks_to_run": len(plan.tasks),
+        "other_blocks": plan.others,
         "seconds": cost.seconds,
         "bytes": cost.bytes,
+        "bytes_free": plan.free,
     }
 
 
@@ -271,11 +334,13 @@ def _client(kind: Any, address: str) -> Any:
 
 @contextlib.contextmanager
 def _watching(options: RunOptions, definition: "Definition", path: Path) -> "Iterator[_Watch]":
-    """Watch a run: with events for machines, or with a bar if the standard error stream is a terminal."""
+    """Watch a run: with events for machines, a bar if the standard error stream is a terminal, else some lines."""
     if options.json:
         yield _Events(definition, path)
-    elif options.quiet or not sys.stderr.isatty():
+    elif options.quiet:
         yield _Watch(definition, path)
+    elif not sys.stderr.isatty():
+        yield _Lines(definition, path)
     else:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -316,11 +381,17 @@ class _Watch:
         that have finished in it."""
         self.left: Counter[str] = Counter()
         """Blocks that are still to be run, by the keys of their cells."""
+        self.others = 0
+        """Blocks in the store that are of no cell of the definition."""
 
     def start(self, tasks: "list[Task]") -> None:
+        from tce_theory.experiments.store import Store
+
         self.planned = len(tasks)
         self.there, self.failed_before = _there(self.definition, self.path, tasks)
         self.left = Counter(task.cell.key for task in tasks)
+        with Store.reading(self.path) as store:
+            self.others = _others(self.definition, store)
 
     def block(self, block: "BlockResult | BlockError") -> None:
         from tce_theory.experiments.blocks import BlockError
@@ -348,6 +419,8 @@ class _Watch:
         print_results(console, experiment)
         print_line(console, "run", self._in_words())
         print_line(console, "store", f"{self.path}, {size_in_words(self.path.stat().st_size)}")
+        if self.others:
+            print_line(console, "others", others_in_words(self.others, self.path))
         name, folder = (shlex.quote(os.fspath(path)) for path in (self.path, self.path.with_suffix("").name))
         print_line(console, "next", f"tce status {name}, or tce store export {name} --out {folder}")
 
@@ -374,6 +447,7 @@ class _Events(_Watch):
             cells=len(self.definition.cells),
             blocks_planned=self.planned,
             blocks_there=self.there,
+            other_blocks=self.others,
             store=self.path,
         )
 
@@ -398,13 +472,11 @@ class _Events(_Watch):
         )
 
 
-class _Bar(_Watch):
-    """Shows a bar, as long as the work that is done."""
+class _Measuring(_Watch):
+    """Measures the work that is done."""
 
-    def __init__(self, definition: "Definition", path: Path, progress: "Progress") -> None:
+    def __init__(self, definition: "Definition", path: Path) -> None:
         super().__init__(definition, path)
-        self.progress = progress
-        self.bar = progress.add_task("", cells="", failures="", start=False, visible=False)
         self.work: dict[tuple[str, int], float] = {}
 
     def start(self, tasks: "list[Task]") -> None:
@@ -413,19 +485,53 @@ class _Bar(_Watch):
             cell = task.cell
             work = len(task.rows) * cell.generations * cell.recursion.cost
             self.work[cell.key, task.rows.start] = work
-        self.progress.update(self.bar, total=sum(self.work.values()), cells=self._cells(), visible=bool(tasks))
-        self.progress.start_task(self.bar)
-
-    def block(self, block: "BlockResult | BlockError") -> None:
-        super().block(block)
-        failures = f", {self.failed:,} failed" if self.failed else ""
-        work = self.work[block.key, block.rows.start]
-        self.progress.update(self.bar, advance=work, cells=self._cells(), failures=failures)
 
     def _cells(self) -> str:
         rate = self.cells / (time.perf_counter() - self.started)
         speed = f", {rate_in_words(rate)} a second" if rate else ""
         return f"{self.cells:,} of {count(len(self.left), 'cell')}{speed}"
+
+    def _failures(self) -> str:
+        return f", {self.failed:,} failed" if self.failed else ""
+
+
+class _Lines(_Measuring):
+    """Prints a line now and then, for a log."""
+
+    def __init__(self, definition: "Definition", path: Path) -> None:
+        super().__init__(definition, path)
+        self.last = self.started
+        self.done = 0.0
+
+    def block(self, block: "BlockResult | BlockError") -> None:
+        super().block(block)
+        self.done += self.work[block.key, block.rows.start]
+        now = time.perf_counter()
+        if now - self.last >= _LINE_SECONDS:
+            self.last = now
+            left = (now - self.started) * (sum(self.work.values()) / self.done - 1)
+            time_left = timedelta(seconds=max(round(left), 0))
+            with contextlib.suppress(OSError):  # if whoever reads the log has left, the run goes on
+                print(f"{self._cells()}, {time_left} left{self._failures()}", file=sys.stderr, flush=True)
+
+
+class _Bar(_Measuring):
+    """Shows a bar, as long as the work that is done."""
+
+    def __init__(self, definition: "Definition", path: Path, progress: "Progress") -> None:
+        super().__init__(definition, path)
+        self.progress = progress
+        self.bar = progress.add_task("", cells="", failures="", start=False, visible=False)
+
+    def start(self, tasks: "list[Task]") -> None:
+        super().start(tasks)
+        self.progress.update(self.bar, total=sum(self.work.values()), cells=self._cells(), visible=bool(tasks))
+        self.progress.start_task(self.bar)
+
+    def block(self, block: "BlockResult | BlockError") -> None:
+        super().block(block)
+        work = self.work[block.key, block.rows.start]
+        self.progress.update(self.bar, advance=work, cells=self._cells(), failures=self._failures())
 
     def end(self, experiment: "Experiment") -> None:
         self.progress.stop()

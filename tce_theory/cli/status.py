@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tce_theory.cli._cells import cell_in_words, count, print_head, rate_in_words, size_in_words, time_in_words
+from tce_theory.cli._cells import (
+    cell_in_words,
+    count,
+    others_in_words,
+    print_head,
+    rate_in_words,
+    size_in_words,
+    time_in_words,
+)
 from tce_theory.cli._options import Json
 from tce_theory.cli._output import output_console, print_json, print_line
-from tce_theory.cli._program import Command, app
+from tce_theory.cli._program import BadInputError, Command, app
+from tce_theory.errors import StoreError
 
 if TYPE_CHECKING:
     from tce_theory.experiments.results import Experiment
@@ -30,14 +39,9 @@ def status(
 
     Example: tce status smoke.sqlite
     """
-    from tce_theory.experiments.results import load
-    from tce_theory.experiments.store import Store
-
-    with Store.reading(store) as opened:
-        last = opened.last_run()
-        blocks = [block for some in opened.blocks().values() for block in some]
-    experiment = load(store)
+    experiment, last, blocks = _read(store)
     states = Counter(cell.status for cell in experiment.cells)
+    keys = {cell.key for cell in experiment.cells}
     found: dict[str, Any] = {
         "title": experiment.title,
         "theorems": experiment.theorems,
@@ -48,6 +52,7 @@ def status(
             "finished": sum(cell.finished for cell in experiment.cells),
             "wanted": sum(cell.replicates for cell in experiment.cells),
         },
+        "other_blocks": sum(block.key not in keys for block in blocks),
         "run": None if last is None else asdict(last) | _rates(experiment, last, blocks),
         "failures": [
             {"key": cell.key, "settings": dict(cell.settings), "error": cell.error}
@@ -59,6 +64,25 @@ def status(
         print_json(found)
     else:
         _print(experiment, found)
+
+
+def _read(path: Path) -> "tuple[Experiment, StoredRun | None, list[StoredBlock]]":
+    """Read a store, its last run and its blocks."""
+    from tce_theory.experiments._lock import is_locked
+    from tce_theory.experiments.results import load
+    from tce_theory.experiments.store import Store
+
+    last, blocks = None, []
+    try:
+        with Store.reading(path) as opened:
+            last = opened.last_run()
+            blocks = [block for some in opened.blocks().values() for block in some]
+        return load(path), last, blocks
+    except (FileNotFoundError, StoreError):
+        # at the start of its first run a store has no file, then no definition
+        if last is None and not blocks and is_locked(Path(os.path.realpath(path))):
+            raise BadInputError(f"{path}: it is being made by a run that has just started; ask again soon") from None
+        raise
 
 
 def _size(path: Path) -> int:
@@ -112,3 +136,5 @@ def _print(experiment: "Experiment", found: dict[str, Any]) -> None:
     if len(found["failures"]) > _MOST_ERRORS:
         print_line(console, "failed", f"{len(found['failures']) - _MOST_ERRORS:,} cells more; --json has them all")
     print_line(console, "store", f"{os.fspath(found['store'])}, {size_in_words(found['bytes'])}")
+    if found["other_blocks"]:
+        print_line(console, "others", others_in_words(found["other_blocks"], found["store"]))

@@ -9,12 +9,14 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tce_theory.experiments.definition import Cell
 from tce_theory.recursion import simulate_part, versions
+
+if TYPE_CHECKING:
+    from tce_theory.experiments.definition import Cell
 
 __all__ = ["BlockError", "BlockResult", "Task", "block_length", "missing", "run"]
 

@@ -27,8 +27,9 @@ import itertools
 import json
 import math
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -38,9 +39,11 @@ import numpy as np
 
 from tce_theory import theorems
 from tce_theory.errors import DefinitionError, DomainError, UnsupportedCombinationError
+from tce_theory.experiments.blocks import block_length
 from tce_theory.experiments.schema import (
     CONSTRUCTORS,
     REQUIRED,
+    SEVERAL,
     CaseTable,
     CriterionTable,
     DefinitionTable,
@@ -63,8 +66,12 @@ from tce_theory.validation import positive_integer
 __all__ = ["Cell", "Criterion", "Definition"]
 
 _MOST_CELLS = 1_000_000
+_MOST_BLOCKS = 1_000_000
 _MOST_CLASSES = 10_000_000
+_MOST_BYTES = 10**9 - 4096
+"""What a block may take: SQLite holds 10^9 bytes in a value, and an array has a header there."""
 _BIT_GENERATOR = type(block_generator(0, 0).bit_generator).__name__
+_NEEDED = ("title", *REQUIRED)
 _LEAST = {"n_samples": 1, "generations": 1, "replicates": 1, "seed": 0}
 
 
@@ -190,11 +197,16 @@ class Definition:
             If the file cannot be read.
         """
         try:
-            document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+            text = Path(path).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise DefinitionError(f"{os.fspath(path)}: not in UTF-8 ({error.reason})") from None
+        try:
+            document = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DefinitionError(f"{os.fspath(path)}: not TOML: {error}") from None
+            advice = _advice(str(error), text)
+            raise DefinitionError(f"{os.fspath(path)}: not TOML: {error}{advice and f': {advice}'}") from None
+        if not document:
+            raise DefinitionError(f"{os.fspath(path)}: holds no settings; required are {', '.join(_NEEDED)}")
         if seed is not None:
             document["seed"] = seed
         try:
@@ -232,6 +244,7 @@ class Definition:
         for case in _cases(document, table):
             for cell in builder.cells(case, already=len(cells)):
                 cells.setdefault((cell.key, cell.replicates, cell.fidelity), cell)
+        _limit_blocks(cells.values())
         return cls(table.title, tuple(table.theorems), tuple(cells.values()), document)
 
 
@@ -335,6 +348,22 @@ def _limit(number: int, what: str) -> None:
         raise DefinitionError(f"the number of cells must be at most {_MOST_CELLS}, got {number} ({what})")
 
 
+def _limit_blocks(cells: Iterable[Cell]) -> None:
+    """Refuse what has too many blocks to list them: counted, because a list of them would fill the memory."""
+    found: dict[str, tuple[int, Cell]] = {}
+    for cell in cells:
+        number = math.ceil(cell.replicates / block_length(cell))
+        if cell.key not in found or found[cell.key][0] < number:
+            found[cell.key] = number, cell
+    total = sum(number for number, _ in found.values())
+    if total > _MOST_BLOCKS:
+        number, cell = max(found.values(), key=lambda item: item[0])
+        raise DefinitionError(
+            f"the number of blocks must be at most {_MOST_BLOCKS}, got {total} ({number} in the cell with replicates = "
+            f"{cell.replicates}, generations = {cell.generations}, n_samples = {cell.n_samples})"
+        )
+
+
 # ------------------------------------------------------------------------------------------------------- cells
 
 
@@ -354,7 +383,7 @@ class _Builder:
         self._parts: dict[tuple[str, str], Any] = {}
         self._options: dict[tuple[str, str], list[_Option]] = {}
         self._identities: dict[int, str] = {}
-        self._checked: set[tuple[Any, ...]] = set()
+        self._streams: dict[tuple[Any, ...], int] = {}
         self._criteria: dict[str, tuple[Criterion, ...]] = {}
         self._measured: dict[tuple[Any, ...], tuple[tuple[str, ...], tuple[Criterion, ...]]] = {}
 
@@ -411,12 +440,14 @@ class _Builder:
         return Categorical.from_text(standard_text(), unit=unit)
 
     def _from_text(self, name: str, unit: str) -> Categorical:
+        path = self.folder / os.path.expanduser(name)
         try:
-            return Categorical.from_text(self.folder / name, unit=unit)
+            return Categorical.from_text(path, unit=unit)
         except DomainError as error:
             admissible = error.admissible
         except OSError as error:
-            admissible = f"a file that can be read ({error.strerror or type(error).__name__})"
+            tried = repr(os.path.abspath(path))
+            admissible = f"a file that can be read ({error.strerror or type(error).__name__}: {tried})"
         except ValueError as error:  # no name of a file at all
             admissible = f"a file that can be read ({error})"
         raise DomainError("text", name, admissible)
@@ -427,8 +458,9 @@ class _Builder:
         sampler = row["sampler"].value if "sampler" in row else "auto"
         n_samples, generations, replicates, seed = (row[name].value for name in _LEAST)
         try:
-            self._check(model, loss, regime, n_samples, sampler)
+            stream_size = self._checked(model, loss, regime, n_samples, sampler)
             metrics, fidelity = self._measures(model, case)
+            _check_size(generations, min(stream_size, replicates), len(metrics))
         except (DomainError, UnsupportedCombinationError, _MeasureError) as error:
             raise DefinitionError(_with_cell(error, case, columns, row)) from None
         law = {
@@ -462,12 +494,13 @@ class _Builder:
             key=_digest(results)[:32],
         )
 
-    def _check(self, model: Model, loss: Loss, regime: Regime, n_samples: int, sampler: str) -> None:
+    def _checked(self, model: Model, loss: Loss, regime: Regime, n_samples: int, sampler: str) -> int:
+        """Return how many replicates share a stream of random numbers, after checking what goes with what."""
         label = id(model), id(loss), id(regime), n_samples, sampler
-        if label not in self._checked:
+        if label not in self._streams:
             model.check(loss, regime)
-            model.recursion(loss, n_samples, regime, sampler)
-            self._checked.add(label)
+            self._streams[label] = model.recursion(loss, n_samples, regime, sampler).block_size
+        return self._streams[label]
 
     def _identity(self, part: Any) -> str:
         if id(part) not in self._identities:
@@ -503,6 +536,14 @@ _REPLACE = Replace()
 
 class _MeasureError(ValueError):
     """A metric or a criterion does not go with a model."""
+
+
+def _check_size(generations: int, replicates: int, n_metrics: int) -> None:
+    """Refuse generations of which the smallest block, that of one stream, does not fit in a store."""
+    most = _MOST_BYTES // (8 * replicates * n_metrics) - 1
+    if generations > most:
+        of_what = f"{replicates} replicate{'s' * (replicates > 1)} and {n_metrics} metric{'s' * (n_metrics > 1)}"
+        raise DomainError("generations", generations, f"at most {most} for blocks of {of_what} (1 GB)")
 
 
 def _check_metric(model: Model, metric: str, path: str) -> None:
@@ -546,6 +587,28 @@ def _check_criterion(model: Model, criterion: Criterion, path: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ errors
+
+
+_NAMED = re.compile(r"^[ \t]*(\[{0,2})[ \t]*([\w.-]+)[ \t]*[]=]", re.MULTILINE)
+"""A line with a table or a key: brackets and name."""
+
+
+def _advice(error: str, text: str) -> str:
+    """Return what a beginner may have meant where TOML is refused; empty where that is not certain."""
+    place = re.search(r"at line (\d+), column (\d+)", error)
+    line = text.split("\n")[int(place[1]) - 1 if place else -1]
+    if error.startswith("Invalid value") and place and re.match("[A-Za-z]", line[int(place[2]) - 1 :]):
+        return "words need quotes; true and false are written small"
+    if error.startswith(("Unescaped '\\'", "Invalid hex value")):
+        return "for a backslash use '...' in place of \"...\", and in paths / does as well"
+    if error.startswith(("Cannot overwrite a value", "Cannot declare")):
+        name = named[2] if (named := _NAMED.match(line)) else ""
+        places = [brackets for brackets, other in _NAMED.findall(text) if other == name]
+        if len(places) > 1 and all(places) and name in SEVERAL:
+            return f"write [[{name}]] each time for several"
+        if len(places) > 1:
+            return f"{name} is there twice"
+    return ""
 
 
 def _at_its_path(error: DomainError, choice: _Choice, path: str) -> str:

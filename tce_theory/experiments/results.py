@@ -189,7 +189,8 @@ class Experiment:
         found = Counter(cell.status for cell in self.cells)
         states = ", ".join(f"{found[s]} {s}" for s in ("done", "partial", "failed", "missing") if found[s])
         finished, wanted = (sum(getattr(c, name) for c in self.cells) for name in ("finished", "replicates"))
-        return f"{self.title}: {len(self.cells)} cells ({states}), {finished} of {wanted} replicates"
+        number = len(self.cells)
+        return f"{self.title}: {number} cell{'s' * (number != 1)} ({states}), {finished} of {wanted} replicates"
 
     def find(self, **settings: Any) -> StoredCell:
         """Return the one cell that has these settings.
@@ -292,8 +293,10 @@ class Experiment:
         Raises
         ------
         DomainError
-            If no cell has the settings of the baseline, or a cell has no baseline or several.
+            If `baseline` is no mapping, no cell has its settings, or a cell has no baseline or several.
         """
+        if baseline is not None and not isinstance(baseline, Mapping):
+            raise DomainError("baseline", baseline, 'a mapping of settings such as {"loss.name": "tce"}')
         return tables.extension_rows(self.cells, _CE if baseline is None else baseline)
 
     def to_xarray(self, metrics: Sequence[str] | None = None) -> xarray.Dataset:
@@ -357,6 +360,8 @@ def load(path: str | os.PathLike[str]) -> Experiment:
 
     Raises
     ------
+    DomainError
+        If `path` is no path.
     FileNotFoundError
         If there is no such file.
     StoreError
@@ -369,6 +374,7 @@ def load(path: str | os.PathLike[str]) -> Experiment:
     ...
     FileNotFoundError: ...
     """
+    _check_path("path", path, "the path of a store")
     path = Path(path).resolve()
     with Store.reading(path) as store:
         document, records = store.last_definition()
@@ -408,7 +414,10 @@ def run(
     DefinitionError
         If the definition is wrong; nothing has been run then.
     DomainError
-        If `store` is missing for a `Definition`, or an option is not admissible.
+        If `definition` is neither a path nor a `Definition`, `store` is no path or missing for a `Definition`, or an
+        option is not admissible.
+    FileNotFoundError
+        If there is no such definition.
     StoreError
         If the store cannot be used.
     WorkersError
@@ -427,13 +436,21 @@ def run(
     # late: reading a store needs no workers
     from tce_theory.experiments import runner
 
+    if store is not None:
+        _check_path("store", store, "the path of a file")
     if not isinstance(definition, Definition):
+        _check_path("definition", definition, "the path of a file or a Definition (Definition.from_mapping makes one)")
         store = f"{Path(definition).stem}.sqlite" if store is None else store
         definition = Definition.read(definition)
     if store is None:
         raise DomainError("store", None, "the path of a file, because a Definition has no name that it could follow")
     runner.run(definition, store, **options)
     return load(store)
+
+
+def _check_path(argument: str, value: Any, admissible: str) -> None:
+    if not isinstance(value, (str, os.PathLike)):
+        raise DomainError(argument, type(value), admissible)
 
 
 def _cell(

@@ -51,6 +51,7 @@ __all__ = [
     "CONSTRUCTORS",
     "REQUIRED",
     "SCHEMA_FILE",
+    "SEVERAL",
     "CaseTable",
     "CriterionTable",
     "DefinitionTable",
@@ -66,6 +67,8 @@ __all__ = [
 
 SCHEMA_FILE = Path(__file__).with_name("definition.schema.json")
 REQUIRED = ("model", "loss", "n_samples", "generations", "replicates", "seed")
+SEVERAL = ("model", "loss", "regime", "cases", "fidelity")
+"""Of these a file can have several tables."""
 CONSTRUCTORS: dict[str, dict[str, Callable[..., Any]]] = {
     "model": {"gaussian": Gaussian, "categorical": Categorical},
     "loss": {
@@ -376,6 +379,12 @@ _ADMISSIBLE = {
     "too_long": "a list of {max_length} or fewer",
     "admissible": "{admissible}",
 }
+_LISTS = {
+    "metrics": 'a list such as ["std"]',
+    "theorems": 'a list such as ["tail-inflation"]',
+    "cases": "a list of tables (write [[cases]])",
+    "fidelity": "a list of tables (write [[fidelity]])",
+}
 # pydantic's marks of the choice that it made, none of which is the name of a setting
 _TAGS = {"one", "several", "range", *(word for words in CONSTRUCTORS.values() for word in words)}
 
@@ -448,6 +457,8 @@ def _line(problem: Mapping[str, Any]) -> str:
         case "literal_error":
             choices = re.findall(r"'([^']*)'", context["expected"]) or ["true"]
             return f"{path_of(parts)} must be {_among(given, choices)}, got {shown(given)}"
+        case "list_type" if parts[-1] in _LISTS:
+            return f"{path_of(parts)} must be {_LISTS[parts[-1]]}, got {shown(given)}"
     admissible = _ADMISSIBLE.get(kind, problem["msg"]).format(**context)
     return f"{path_of(parts)} must be {admissible}, got {shown(given)}"
 

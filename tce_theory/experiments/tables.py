@@ -44,6 +44,10 @@ _DEFAULTS = {"regime.name": "replace", "sampler": "auto"}
 _HOW_SIMULATED = ("generations", "replicates", "sampler", "seed")
 _ESTIMATES = ("median", "median_low", "median_high", "mean", "mean_low", "mean_high", "share_censored")
 _COMPARISON = ("ratio", "low", "high", "logrank_p", "paired", "horizon", "is_restricted", "is_lower_bound")
+_MET_FROM_THE_START = (
+    "generation 0 meets the criterion already, so that every time is 0: thresholds should be such that generation 0 "
+    "does not cross them"
+)
 _SAME_NUMBER = 1e-9
 _MANY = 6
 
@@ -215,6 +219,8 @@ def _estimated(
         if isinstance(interval, str):
             notes.append(interval)
         else:
+            if not interval.times.any():
+                notes.append(_MET_FROM_THE_START)
             try:
                 row |= estimate(interval)
             except DomainError as error:

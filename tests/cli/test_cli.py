@@ -11,6 +11,7 @@ import pty
 import re
 import resource
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -27,7 +28,7 @@ import pytest
 
 import tce_theory as tce
 from tce_theory import recursion
-from tce_theory.cli import simulate
+from tce_theory.cli import _output, simulate
 
 TCE = Path(sysconfig.get_path("scripts")) / "tce"
 # output that is still in a buffer when the program ends is a case of its own
@@ -773,7 +774,24 @@ def test_output_without_unicode_is_no_error():
     argv = [TCE, *GAUSSIAN, "--metric", "masked_weight"]
     done = subprocess.run(argv, capture_output=True, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"?" in done.stdout
+    assert b"?" not in done.stdout
+    assert re.search(rb"\s-\s", done.stdout)
+
+
+def test_signs_that_a_stream_does_not_have():
+    assert "12 – 13, −∞ … γ".encode("ascii", _output.PLAIN_SIGNS) == b"12 - 13, -inf ... ?"
+    assert "–∞".encode("cp1252", _output.PLAIN_SIGNS) == b"\x96inf"
+
+
+@pytest.mark.parametrize(
+    ("argv", "closed", "code", "lines"),
+    [(GAUSSIAN, ">&-", 0, (0, 0)), (("--version",), "2>&-", 0, (1, 0)), (("status", "none"), ">&-", 2, (0, 1))],
+)
+def test_closed_streams_are_no_error(argv, closed, code, lines):
+    command = f"{shlex.join([str(TCE), *argv])} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == code
+    assert (done.stdout.count("\n"), done.stderr.count("\n")) == lines
 
 
 # ------------------------------------------------------------------------------------------------- demo

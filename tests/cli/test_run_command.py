@@ -1,5 +1,6 @@
 """tce run, tce status and tce store: what they print, where they end, and what they refuse."""
 
+import io
 import json
 import logging
 import os
@@ -14,12 +15,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 import tce_theory as tce
 from tce_theory import cli
 from tce_theory.cli import _cells
 from tce_theory.cli import run as run_module
-from tce_theory.experiments import blocks, runner
+from tce_theory.experiments import _lock, blocks, runner
 from tce_theory.experiments import estimate as estimate_module
 from tce_theory.experiments.definition import Definition
 from tce_theory.experiments.store import Store
@@ -180,6 +182,7 @@ def test_events(succeed, folder):
         "cells": 4,
         "blocks_planned": 4,
         "blocks_there": 0,
+        "other_blocks": 0,
         "store": "small.sqlite",
     }
     cells = {cell.key: cell for cell in tce.experiments.load("small.sqlite").cells}
@@ -195,6 +198,66 @@ def test_events(succeed, folder):
         assert (fidelity["median"], fidelity["mean"]) == (median, interval.mean)
         assert fidelity["criterion"] == interval.criterion
         assert (cell["status"], cell["finished"]) == ("done", 60)
+
+
+# ------------------------------------------------------------------------------------- what else is in a store
+
+
+def test_blocks_of_other_cells_are_counted(succeed, folder, cost):
+    succeed("run", "small.toml")
+    assert "others: " not in succeed("run", "small.toml").out
+    Path("small.toml").write_text(SMALL.replace("[10, 20]", "[20, 30]"))
+    line = (
+        "others: 2 other blocks are in small.sqlite, of cells that this definition does not have "
+        "(or of other versions of the results); they are kept\n"
+    )
+    assert line in succeed("run", "small.toml", "--dry-run").out
+    assert succeed("run", "small.toml", "--dry-run", "--json").json["other_blocks"] == 2
+    assert line in succeed("run", "small.toml").out
+    assert events(succeed("run", "small.toml", "--json"))[0]["other_blocks"] == 2
+    assert line in succeed("status", "small.sqlite").out
+    assert succeed("status", "small.sqlite", "--json").json["other_blocks"] == 2
+
+
+def test_store_of_another_definition_of_the_same_name(succeed, folder, cost):
+    succeed("run", "small.toml")
+    other = SMALL.replace('"Small"', '"Other"')
+    line = "note: small.sqlite holds other experiments, too: Small\n"
+    Path("small.toml").write_text(other)  # it shares its cells
+    assert line not in succeed("run", "small.toml", "--dry-run").out
+    Path("small.toml").write_text(other.replace("[10, 20]", "[30, 40]"))
+    assert line in succeed("run", "small.toml", "--dry-run").out
+    assert line not in succeed("run", "small.toml", "--dry-run", "--store", "small.sqlite").out
+    assert succeed("run", "small.toml").out.startswith(line)
+    assert line not in succeed("run", "small.toml").out
+    Path("small.toml").write_text(other.replace("[10, 20]", "[50, 60]"))  # another title is what tells
+    assert "holds other experiments" not in succeed("run", "small.toml").out
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_growth_that_the_disk_cannot_hold_is_refused(run, folder, monkeypatch, cost, missing):
+    needed = 4 * 60 * 31 * 8
+    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=needed - missing))
+    outcome = run("run", "small.toml", "--json")
+    if not missing:
+        assert outcome.code == 0
+        return
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "tce run: small.sqlite: there would be 59.5 kB of results, and 59.5 kB are free on its disk; "
+        "ask for less, or for another disk with --store\n"
+    )
+    assert os.listdir() == ["small.toml"]
+    assert "size: about 1.05 MB: TOO MUCH, 59.5 kB are free\n" in run("run", "small.toml", "--dry-run").out
+    assert run("run", "small.toml", "--dry-run", "--json").json["bytes_free"] == needed - missing
+
+
+def test_what_is_there_needs_no_space(succeed, folder, monkeypatch, cost):
+    succeed("run", "small.toml")
+    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**21))
+    assert "size: about 1.05 MB; 2.1 MB are free\n" in succeed("run", "small.toml", "--dry-run").out
+    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    succeed("run", "small.toml")
 
 
 # ------------------------------------------------------------------------------------------------------ dry runs
@@ -340,7 +403,28 @@ def test_progress_is_shown_on_a_terminal_alone(run, folder, monkeypatch, breakin
         assert shown.count("\n") == 1  # the failures
 
 
+@pytest.mark.parametrize(("options", "lines"), [([], 4), (["--quiet"], 0), (["--json"], 0)])
+def test_lines_in_place_of_a_bar(run, folder, monkeypatch, breaking, options, lines):
+    monkeypatch.setattr(run_module, "_LINE_SECONDS", 0)
+    *found, failures = run("run", "small.toml", *options).err.splitlines()
+    assert failures.startswith("tce run: 2 of 4 cells failed")
+    assert len(found) == lines
+    if lines:
+        assert re.fullmatch(r"2 of 4 cells, [\d.,]+ a second, 0:00:00 left, 2 failed", found[-1])
+
+
 # -------------------------------------------------------------------------------------------------------- status
+
+
+def test_status_of_a_store_that_is_being_made(run, folder):
+    line = "tce status: small.sqlite: it is being made by a run that has just started; ask again soon\n"
+    with _lock.sole_writer(Path("small.sqlite"), Path("small.sqlite")):
+        outcome = run("status", "small.sqlite")
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", line)
+    with Store.writing("small.sqlite"):
+        outcome = run("status", "small.sqlite")
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", line)
+    assert "it holds no definition yet" in run("status", "small.sqlite").err
 
 
 def test_status_of_a_complete_store(succeed, folder):
@@ -529,6 +613,37 @@ def test_sizes_and_times_in_words():
     assert sizes == ["0 bytes", "999 bytes", "1 kB", "1 MB", "123 MB", "5,000 GB"]
     times = [_cells.time_in_words(seconds) for seconds in (0.012, 9.96, 99.4, 100, 5400, 7200, 1e7)]
     assert times == ["0.012 s", "10 s", "99 s", "1.7 min", "90 min", "2 h", "2,778 h"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+def test_numbers_are_whole_on_every_terminal(width):
+    names = ["loss.name", "loss.gamma", "n_samples"]
+    cells = [SimpleNamespace(settings=dict(zip(names, (f"l{n}", n / 7, n), strict=True))) for n in range(1, 51)]
+    columns = [f"metric_{number}" for number in range(6)]
+    content = {place: [f"{place}.{number}25" for number in range(6)] for place in _cells.shown(50)}
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+    _cells.print_cells(console, cells, columns, content)
+    table, _, gap = stream.getvalue().rpartition("\n\n")
+    assert "10 of 50 cells" in " ".join(gap.split())
+    assert "metric_5" in table
+    words = re.split(r"[\s,]+", table.strip())
+    assert [word for word in words if "25" in word] == [number for some in content.values() for number in some]
+    assert words.count("⋮") == (1 if width < 120 else 9)
+    if width == 40:
+        assert table.splitlines()[1:4] == [
+            "loss l1, gamma 0.142857, n_samples 1",
+            "  metric_0 0.025, metric_1 0.125,",
+            "    metric_2 0.225, metric_3 0.325,",
+        ]
+    if width >= 40:
+        assert max(map(len, table.splitlines())) <= width
+
+
+def test_headings_of_settings_differ_from_other_columns():
+    cell = SimpleNamespace(settings={"model.std": 1, "n_samples": 1})
+    assert _cells._headings(["model.std", "n_samples"], [cell]) == ["std", "n_samples"]
+    assert _cells._headings(["model.std", "n_samples"], [cell], ["std"]) == ["model.std", "n_samples"]
 
 
 def test_headings_are_short_where_they_can_be():

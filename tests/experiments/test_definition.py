@@ -8,9 +8,11 @@ import importlib.util
 import itertools
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,8 @@ from hypothesis import strategies as st
 
 import tce_theory as tce
 from tce_theory.errors import DefinitionError
+from tce_theory.experiments import blocks, schema
 from tce_theory.experiments import definition as module
-from tce_theory.experiments import schema
 from tce_theory.experiments.definition import Cell, Definition
 from tce_theory.recursion import simulate_part
 
@@ -119,8 +121,13 @@ OF_FORM: list[tuple[dict[str, Any], str]] = [
     ({"n_samples": []}, "n_samples must be a list of 1 or more, got []"),
     ({"coupled": 1}, "coupled must be true or false, got 1"),
     ({"model": {"family": "gaussian", "fit_mean": [True, 0]}}, "model.fit_mean[1] must be true or false, got 0"),
-    ({"metrics": "std"}, "metrics must be a list, got 'std'"),
-    ({"cases": {"n_samples": 5}}, "cases must be a list, got {'n_samples': 5}"),
+    ({"metrics": "std"}, "metrics must be a list such as [\"std\"], got 'std'"),
+    ({"theorems": "x"}, "theorems must be a list such as [\"tail-inflation\"], got 'x'"),
+    ({"cases": {"n_samples": 5}}, "cases must be a list of tables (write [[cases]]), got {'n_samples': 5}"),
+    (
+        {"cases": [{"fidelity": {"metric": "std"}}]},
+        "cases[0].fidelity must be a list of tables (write [[fidelity]]), got {'metric': 'std'}",
+    ),
     (
         {"cases": [{"model": {"family": "gaussian", "std": [1, "a"]}}]},
         "cases[0].model.std[1] must be a number, got 'a'",
@@ -201,11 +208,21 @@ OF_CONTENT: list[tuple[dict[str, Any], str]] = [
     ({"model": {"family": "categorical", "standard_text": False}}, "model.standard_text must be true, got False"),
     (
         {"model": {"family": "categorical", "text": ["no such file"]}},
-        "model.text[0] must be a file that can be read (No such file or directory), got 'no such file'",
+        "model.text[0] must be a file that can be read (No such file or directory: "
+        f"{os.path.abspath('no such file')!r}), got 'no such file'",
     ),
     (
         {"model": {"family": "categorical", "text": "a\0"}},
         "model.text must be a file that can be read (embedded null byte), got",
+    ),
+    ({"replicates": 10**12}, "the number of blocks must be at most 1000000, got "),
+    (
+        {"generations": [5, 10**12], "metrics": ["std"]},
+        "generations[1] must be at most 41666495 for blocks of 3 replicates and 1 metric (1 GB), got 1000000000000",
+    ),
+    (
+        {"cases": [{"generations": 10**7, "replicates": 10**6, "metrics": ["std", "mean"]}]},
+        "cases[0].generations must be at most 976557 for blocks of 64 replicates and 2 metrics (1 GB), got 10000000",
     ),
     # combinations
     (
@@ -370,6 +387,27 @@ def test_counts_the_cells_of_all_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(cells(cases=cases)) == 5
 
 
+def test_counts_the_blocks_of_all_cells_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    length = blocks.block_length(cell())
+    monkeypatch.setattr(module, "_MOST_BLOCKS", 5)
+    # of one key the longer run contains the shorter one
+    assert len(cells(cases=[{"replicates": 2 * length}, {"replicates": [1, 5 * length]}])) == 3
+    line = refusal({**BASE, "n_samples": [10, 11], "replicates": [length, 2 * length + 1]})
+    assert line == (
+        f"the number of blocks must be at most 5, got 6 (3 in the cell with replicates = {2 * length + 1}, "
+        "generations = 5, n_samples = 10)"
+    )
+
+
+def test_the_longest_block_is_one_that_a_store_holds() -> None:
+    given = {"replicates": 100, "metrics": ["std", "mean"]}
+    (item,) = cells(**given, generations=976_557)
+    sizes = [len(task.rows) * (item.generations + 1) * 8 * 2 for task in blocks.missing(item, [])]
+    assert [size > 5e8 for size in sizes] == [True, True]
+    assert max(sizes) < 10**9  # of SQLite, and in an array there are some bytes more
+    assert "generations must be at most 976557 for" in refusal({**BASE, **given, "generations": 976_558})
+
+
 # A valid definition of which a part is replaced by anything: it is a definition still, or it is refused in a line.
 SOURCES: list[dict[str, Any]] = [
     {
@@ -514,10 +552,11 @@ def test_takes_another_seed(tmp_path: Path) -> None:
     ("content", "line"),
     [
         (b"title = 'x'\nseed == 1", r"not TOML: .*\(at line 2, column 7\)$"),
-        (b"seed = 1\nseed = 2\n", r"not TOML: .*\(at line 2, column 9\)$"),
+        (b"seed = 1\nseed = 2\n", r"not TOML: .*\(at line 2, column 9\): seed is there twice$"),
         (b"title = '\xff'", r"not in UTF-8 \(invalid start byte\)$"),
         (b"seed = " + b"1" * 5000, r"not TOML: Exceeds the limit \(4300 digits\)"),
-        (b"", "title is missing$"),
+        (b"", r"holds no settings; required are title, model, loss, n_samples, generations, replicates, seed$"),
+        (b"# seed = 1\n", "holds no settings; required are title, "),
         (TOML.replace("gamma", "gama").encode(), r"loss\.gama is not known; did you mean gamma\?$"),
         (TOML.replace("seed = 1", "").encode() + b"seed = 1", r"loss\.seed is not known; seed belongs to the top"),
         (TOML.replace("seed = 1", "seed = 2020-01-01").encode(), "seed must be a string, a number, true, false"),
@@ -529,6 +568,41 @@ def test_names_the_file(tmp_path: Path, content: bytes, line: str) -> None:
     path.write_bytes(content)
     with pytest.raises(DefinitionError, match=re.escape(f"{path}: ") + line):
         Definition.read(path)
+
+
+WORDS_NEED_QUOTES = ": words need quotes; true and false are written small"
+BACKSLASHES = """: for a backslash use '...' in place of "...", and in paths / does as well"""
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        ("coupled = True", WORDS_NEED_QUOTES),
+        ("seed = 1\nsampler = [None, 1]\n", WORDS_NEED_QUOTES),
+        ("loss = { name = ce }", WORDS_NEED_QUOTES),
+        ("gamma = .5", ""),
+        ("seed = ", ""),
+        ("[loss]\nname = 'ce'\n\n[loss]\nname = 'tce'\n", ": write [[loss]] each time for several"),
+        ("[fidelity]\nbelow = 1\n[[fidelity]]\nbelow = 2", ": write [[fidelity]] each time for several"),
+        ("loss = 'ce'\n[loss]\nname = 'tce'", ": loss is there twice"),
+        ("[model.zipf]\nsize = 1\n[model.zipf]\nsize = 2\n", ": model.zipf is there twice"),
+        ("seed = 1\r\nn_samples = 2\r\nseed = 3\r\ntitle = 'x'", ": seed is there twice"),
+        ("seed = 1\nseed = 2", ": seed is there twice"),
+        ("seed = 1\nseed = [\n2]", ""),
+        ("model = {family = 'categorical'}\n[model.zipf]\nsize = 3", ""),
+        ("loss = 'ce'\nloss.name = 'ce'", ""),
+        ('text = "C:\\data\\book.txt"', BACKSLASHES),
+        ('text = "C:\\Users\\book.txt"', BACKSLASHES),
+    ],
+)
+def test_advises_beginners_where_it_is_certain(tmp_path: Path, content: str, advice: str) -> None:
+    path = tmp_path / "definition.toml"
+    path.write_text(content, newline="")
+    with pytest.raises(DefinitionError) as caught:
+        Definition.read(path)
+    with pytest.raises(tomllib.TOMLDecodeError) as plain:
+        tomllib.loads(content)
+    assert str(caught.value) == f"{path}: not TOML: {plain.value}{advice}"
 
 
 def test_a_file_that_cannot_be_read_is_an_error_of_the_system(tmp_path: Path) -> None:
@@ -554,6 +628,16 @@ def test_texts_are_beside_the_definition_and_wherever_they_are_the_same(tmp_path
     (tmp_path / "here" / "text").write_text("to be or not to be is the question")
     changed = [cell.key for cell in Definition.read(tmp_path / "here" / "definition.toml").cells]
     assert not {*changed} & {*keys[0]}
+
+
+def test_a_text_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    (tmp_path / "text").write_text("to be or not to be")
+    model = {"family": "categorical", "text": "~/text"}
+    assert cell(model=model).model.size == 4
+    line = refusal({**BASE, "model": {**model, "text": "~/book"}})
+    assert f"(No such file or directory: {str(tmp_path / 'book')!r}), got '~/book'" in line
 
 
 def test_a_text_in_another_encoding_is_refused_at_its_path(tmp_path: Path) -> None:

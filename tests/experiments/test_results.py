@@ -262,6 +262,25 @@ def test_the_store_follows_the_name_of_the_definition(tmp_path, monkeypatch):
         run(definition())
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: run(BASE, "x.sqlite"), "definition must be the path of a file or a Definition .*, got <class 'dict'>"),
+        (lambda: run(None), "definition must be the path of a file or a Definition .*, got <class 'NoneType'>"),
+        (lambda: run(definition(), 17), "store must be the path of a file, got <class 'int'>"),
+        (lambda: load(17), "path must be the path of a store, got <class 'int'>"),
+    ],
+)
+def test_what_is_no_path_is_refused(call, message):
+    with pytest.raises(tce.DomainError, match=f"^{message}$"):
+        call()
+
+
+def test_one_cell_is_in_the_singular(store):
+    assert str(filled(store, definition(loss={"name": "ce"}))).endswith(": 1 cell (1 missing), 0 of 70 replicates")
+    assert ": 3 cells (3 missing), " in repr(filled(store, definition()))
+
+
 def test_importing_experiments_loads_nothing_heavy():
     code = (
         "import sys, tce_theory.experiments as e; e.__all__; dir(e);"
@@ -430,6 +449,8 @@ def test_cells_that_share_their_noise_are_compared_in_pairs_on_what_both_have(st
     [
         ({}, {"loss.name": "focal"}, "baseline must be settings of at least one cell, got 'loss.name = focal'"),
         ({}, {}, "baseline must be settings of at least one cell"),
+        ({}, 17, r'^baseline must be a mapping of settings such as \{"loss.name": "tce"\}, got 17$'),
+        ({}, "ce", "^baseline must be a mapping of settings .*, got 'ce'$"),
         ({}, {"loss.name": "tce"}, r"equal to the cell loss.name = ce \(there are 2\), got 'loss.name = tce'"),
         (
             {"cases": [{"loss": {"name": "ce"}}, {"loss": {"name": "tce", "gamma": 0.5}, "n_samples": 20}]},
@@ -443,10 +464,24 @@ def test_baselines_that_do_not_fit_are_refused(store, changes, baseline, message
         filled(store, definition(**changes)).extension_table(baseline)
 
 
+def test_a_criterion_that_generation_0_meets_is_a_note(store):
+    fidelity = [{"metric": "std", "outside": [1.7, 2.4]}, {"metric": "std", "outside": [0.9, 1.1]}]
+    given = definition(fidelity=fidelity)
+    met, unmet = filled(store, given, part(given.cells[0], 0, 70)).fidelity_table()[:2]
+    assert (met["median"], met["mean"], met["share_censored"]) == (0, 0, 0)
+    assert met["notes"] == (
+        "generation 0 meets the criterion already, so that every time is 0: "
+        "thresholds should be such that generation 0 does not cross them"
+    )
+    assert unmet["mean"] > 0
+    assert "generation 0" not in unmet["notes"]
+
+
 def test_what_cannot_be_compared_is_a_note(store):
     given = definition(fidelity=[{"metric": "std", "above": 0.5}])
     rows = filled(store, given, *(part(cell, 0, 64) for cell in given.cells[:2])).extension_table()
     assert rows[0]["ratio"] is None
+    assert "; generation 0 meets the criterion already, so that every time is 0: " in rows[0]["notes"]
     assert "baseline.mean must be above 0" in rows[0]["notes"]
     assert rows[1]["notes"] == "the baseline: only 64 of 70 replicates have finished; no replicate has finished"
 
