@@ -20,11 +20,25 @@ _HOMES = {
     "WeightedCrossEntropy": "losses",
     "Gaussian": "models.gaussian",
     "Categorical": "models.categorical",
+    "GaussianMixture": "models.mixture",
+    "MixtureFit": "models.mixture",
+    "LinearRegression": "models.regression",
+    "MarkovChain": "models.markov",
+    "MultivariateGaussian": "models.multivariate",
+    "Poisson": "models.poisson",
+    "Bernoulli": "models.bernoulli",
     "Counts": "fitting",
     "Fit": "fitting",
     "fit": "fitting",
     "Replace": "regimes",
     "FreshMix": "regimes",
+    "Accumulate": "regimes",
+    "AccumulateSubsample": "regimes",
+    "Staged": "regimes",
+    "Temperature": "decoding",
+    "TopK": "decoding",
+    "TopP": "decoding",
+    "VarianceScaling": "decoding",
     "simulate": "recursion",
     "Run": "run",
     "FidelityInterval": "fidelity",
@@ -48,6 +62,7 @@ __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
     from tce_theory import exact, experiments, metrics, plotting, theorems, theory
+    from tce_theory.decoding import Temperature, TopK, TopP, VarianceScaling
     from tce_theory.errors import (
         DefinitionError,
         DegenerateFitError,
@@ -69,10 +84,16 @@ if TYPE_CHECKING:
         TruncatedCrossEntropy,
         WeightedCrossEntropy,
     )
+    from tce_theory.models.bernoulli import Bernoulli
     from tce_theory.models.categorical import Categorical
     from tce_theory.models.gaussian import Gaussian
+    from tce_theory.models.markov import MarkovChain
+    from tce_theory.models.mixture import GaussianMixture, MixtureFit
+    from tce_theory.models.multivariate import MultivariateGaussian
+    from tce_theory.models.poisson import Poisson
+    from tce_theory.models.regression import LinearRegression
     from tce_theory.recursion import simulate
-    from tce_theory.regimes import FreshMix, Replace
+    from tce_theory.regimes import Accumulate, AccumulateSubsample, FreshMix, Replace, Staged
     from tce_theory.run import Run
     from tce_theory.verification import VerificationReport, verify
 

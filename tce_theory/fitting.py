@@ -83,8 +83,8 @@ class Fit(Generic[ModelT]):
     boundary_index : numpy.ndarray
         Data points (or classes) that sit exactly on p = gamma, whose weight the stationarity fixes between 0 and 1.
     vacuous : bool
-        Whether everything is masked (or, under a previous mask, all but one point of a Gaussian with a free mean), so
-        that the fit is a matter of convention.
+        Whether everything is masked (or, under a previous mask, all but one point of a Gaussian with a free mean, or
+        all but d points of a mixture in d dimensions), so that the fit is a matter of convention.
     n_iter : int
         Steps of the search; 0 for a closed form.
     """

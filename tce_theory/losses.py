@@ -359,7 +359,8 @@ class TruncatedCrossEntropy(Loss):
         model ends (for a previous model above the cap a convention close to it). ``"max-entropy"``: the minimiser of
         largest entropy among all models of the family, which gives mass to classes that were lost, too.
         ``"drawn-only"``: the uniform model on the classes that were drawn; all others are lost. ``"auto"``: warm for
-        categorical models, max-entropy for Gaussian ones. It matters to fits alone.
+        categorical, Bernoulli and Poisson models (for Poisson the nearest rate that masks every sample; its
+        ``"max-entropy"`` is the largest such rate), max-entropy for Gaussian ones. It matters to fits alone.
 
     Attributes
     ----------

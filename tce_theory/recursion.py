@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from tce_theory.decoding import Decoding
 from tce_theory.errors import DomainError, InterruptedRunWarning, StatisticalWarning
 from tce_theory.losses import Loss
 from tce_theory.models.base import Block, Control, Model, Recursion
-from tce_theory.regimes import Regime, Replace
+from tce_theory.regimes import Regime, Replace, sample_sizes
 from tce_theory.run import Run
 from tce_theory.validation import boolean, one_of, positive_integer
 
@@ -40,11 +41,11 @@ def simulate(
     model: Model,
     loss: Loss,
     *,
-    n_samples: int,
+    n_samples: int | Sequence[int] | Callable[[int], int],
     generations: int,
     replicates: int = 1,
     regime: Regime | None = None,
-    decoding: None = None,
+    decoding: Decoding | None = None,
     metrics: Metrics | None = None,
     seed: int | None = None,
     n_jobs: int = 1,
@@ -59,16 +60,18 @@ def simulate(
         Generation 0, the truth; it sets the family.
     loss : Loss
         What each generation minimises; the table "what goes with what" of the documentation says which go together.
-    n_samples : int
-        Points drawn for each generation.
+    n_samples : int, sequence of int or callable
+        Points drawn for each generation; if they differ, one number for each, or a function of the generation 1, 2, ….
+        What a regime makes of them is said there.
     generations : int
         Generations after generation 0.
     replicates : int
         Independent repetitions.
     regime : Regime, optional
         Where the points come from; `Replace()` if not given.
-    decoding : None
-        How the model's law is changed when points are drawn: not at all.
+    decoding : Decoding, optional
+        How a model's law is changed when points are drawn from it: `Temperature`, `TopK` or `TopP` for classes,
+        `VarianceScaling` for densities; not at all if not given.
     metrics : iterable of str or callable, or mapping of str to callable, optional
         Names of the family's metrics, and functions of a model that return a number (much slower); the family's
         `default_metrics` if not given.
@@ -87,9 +90,11 @@ def simulate(
     -------
     Run
         `run.metrics[name]` is float64 (replicates, generations + 1); column 0 is generation 0. `run.events` counts
-        the "vacuous" generations of each replicate and has the first generation of "underflow" (Gaussian: the standard
-        deviation has left the range of a float, its logarithm goes on) or of "fixation" (categorical: one class is
-        left), or −1.
+        the "vacuous" generations of each replicate, and has the first generation, or −1, of what can happen to a
+        family: "underflow" (Gaussian families: the scale has left the range of a float, its logarithm goes on; a
+        mixture stays as it is from there on), "fixation" (categorical: one class is left), "extinction" (Poisson: the
+        rate is 0), "vanished" and "singular" (mixture: a component's weight or covariance). "unconverged" counts
+        the fits of a mixture that had not converged.
 
     Raises
     ------
@@ -123,21 +128,29 @@ def simulate(
     -0.479
     """
     boolean("progress", progress)
-    model, loss, regime, sizes = _checked(model, loss, n_samples, generations, replicates, regime, decoding)
+    model, loss, regime, decoding = _checked(model, loss, regime, decoding)
+    generations = positive_integer("generations", generations)
+    replicates = positive_integer("replicates", replicates)
+    sizes = sample_sizes(n_samples, generations)
     names, functions = _split_metrics(model, metrics)
     seed = _entropy(seed)
-    recursion = model.recursion(loss, sizes["n_samples"], regime, one_of("sampler", sampler, ("auto", "points")))
-    shape = sizes["replicates"], sizes["generations"] + 1
-    values = {name: np.empty(shape) for name in (*names, *functions)}
-    blocks = _run_blocks(recursion, sizes, values, names, functions, seed, workers(n_jobs), progress)
-    run = _assemble(recursion, sizes, values, blocks, _provenance(model, loss, regime, sizes, seed, sampler, recursion))
+    one_of("sampler", sampler, ("auto", "points"))
+    recursion = model.recursion(loss, sizes, regime, sampler, decoding)
+    values = {name: np.empty((replicates, generations + 1)) for name in (*names, *functions)}
+    blocks = _run_blocks(recursion, values, names, functions, seed, workers(n_jobs), progress)
+    setting = {
+        **_described(model, loss, regime, decoding),
+        "n_samples": int(sizes[0]) if (sizes == sizes[0]).all() else sizes.tolist(),
+        "generations": generations,
+        "replicates": replicates,
+        "sampler": sampler,
+    }
+    run = _assemble(recursion, values, blocks, {**setting, **_provenance(seed, recursion)})
     _warn(run, loss, [block.last_log_scale for block in blocks.values() if block.last_log_scale is not None])
     return run
 
 
-def _checked(
-    model: Any, loss: Any, n_samples: Any, generations: Any, replicates: Any, regime: Any, decoding: Any
-) -> tuple[Model, Loss, Regime, dict[str, int]]:
+def _checked(model: Any, loss: Any, regime: Any, decoding: Any) -> tuple[Model, Loss, Regime, Decoding | None]:
     if not isinstance(model, Model):
         raise DomainError("model", model, "a model of this library, such as Gaussian() or Categorical(probs)")
     if not isinstance(loss, Loss):
@@ -145,15 +158,10 @@ def _checked(
     regime = Replace() if regime is None else regime
     if not isinstance(regime, Regime):
         raise DomainError("regime", regime, "a regime of this library, such as Replace() or FreshMix(fraction)")
-    if decoding is not None:
-        raise DomainError("decoding", decoding, "None: points are drawn from the model as it is")
-    sizes = {
-        "n_samples": positive_integer("n_samples", n_samples),
-        "generations": positive_integer("generations", generations),
-        "replicates": positive_integer("replicates", replicates),
-    }
-    model.check(loss, regime)
-    return model, loss, regime, sizes
+    if decoding is not None and not isinstance(decoding, Decoding):
+        raise DomainError("decoding", decoding, "a way to decode, such as Temperature(0.7) or VarianceScaling(0.9)")
+    model.check(loss, regime, decoding)
+    return model, loss, regime, decoding
 
 
 def _split_metrics(model: Model, metrics: Any) -> tuple[list[str], dict[str, Callable[[Any], float]]]:
@@ -219,7 +227,6 @@ def simulate_part(
     recursion: Recursion,
     rows: range,
     *,
-    generations: int,
     metrics: Sequence[str],
     seed: int,
     stop: np.ndarray | None = None,
@@ -232,7 +239,6 @@ def simulate_part(
         From `Model.recursion`.
     rows : range
         Replicates; the first is a multiple of the recursion's block size.
-    generations : int
     metrics : sequence of str
         Names of the family's own.
     seed : int
@@ -253,7 +259,7 @@ def simulate_part(
     parts = []
     for first in range(rows.start, rows.stop, size):
         rng, count = block_generator(seed, first // size), min(size, rows.stop - first)
-        parts.append(recursion.run_block(rng, count, generations, metrics, {}, control))
+        parts.append(recursion.run_block(rng, count, metrics, {}, control))
         if stop[0]:
             return None
     return Block(
@@ -267,15 +273,14 @@ def block_generator(seed: int, block: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(block,))))
 
 
-def _rows(recursion: Recursion, sizes: dict[str, int], block: int) -> slice:
+def _rows(recursion: Recursion, replicates: int, block: int) -> slice:
     """Replicates of a block."""
     first = block * recursion.block_size
-    return slice(first, min(first + recursion.block_size, sizes["replicates"]))
+    return slice(first, min(first + recursion.block_size, replicates))
 
 
 def _run_blocks(
     recursion: Recursion,
-    sizes: dict[str, int],
     values: dict[str, np.ndarray],
     names: list[str],
     functions: dict[str, Callable[[Any], float]],
@@ -284,7 +289,8 @@ def _run_blocks(
     progress: bool,
 ) -> dict[int, Block]:
     """Run all blocks in threads and fill `values`; return what else the blocks that finished have yielded."""
-    n_blocks = math.ceil(sizes["replicates"] / recursion.block_size)
+    replicates, generations = next(iter(values.values())).shape
+    n_blocks = math.ceil(replicates / recursion.block_size)
     workers = min(workers, n_blocks)
     stop = np.zeros(1, np.uint8)
     counters = np.zeros(n_blocks * _SLOT_STRIDE, np.int64)
@@ -293,9 +299,9 @@ def _run_blocks(
     def work(worker: int) -> None:
         # blocks are dealt in turn, so that each thread does its share without a queue
         for block in range(worker, n_blocks, workers):
-            rows = _rows(recursion, sizes, block)
+            rows = _rows(recursion, replicates, block)
             rng, control = block_generator(seed, block), Control(stop, counters, block * _SLOT_STRIDE)
-            result = recursion.run_block(rng, rows.stop - rows.start, sizes["generations"], names, functions, control)
+            result = recursion.run_block(rng, rows.stop - rows.start, names, functions, control)
             if stop[0]:
                 return
             for name, array in result.metrics.items():
@@ -305,7 +311,7 @@ def _run_blocks(
     with ThreadPoolExecutor(workers, thread_name_prefix="simulate") as pool:
         futures = [pool.submit(work, worker) for worker in range(workers)]
         try:
-            _wait(futures, counters, sizes["replicates"] * sizes["generations"], progress)
+            _wait(futures, counters, replicates * (generations - 1), progress)
         except KeyboardInterrupt:
             stop[0] = 1
         except BaseException:
@@ -364,39 +370,37 @@ def _progress_bar(total: int) -> Iterator[Callable[[int], None] | None]:
 
 
 def _assemble(
-    recursion: Recursion,
-    sizes: dict[str, int],
-    values: dict[str, np.ndarray],
-    blocks: dict[int, Block],
-    provenance: dict[str, Any],
+    recursion: Recursion, values: dict[str, np.ndarray], blocks: dict[int, Block], provenance: dict[str, Any]
 ) -> Run:
-    order = sorted(blocks)
-    spans = [_rows(recursion, sizes, block) for block in order]
+    order, wanted = sorted(blocks), provenance["replicates"]
+    spans = [_rows(recursion, wanted, block) for block in order]
     replicates = np.concatenate([np.arange(span.start, span.stop) for span in spans])
-    if replicates.size < sizes["replicates"]:  # interrupted
+    if replicates.size < wanted:  # interrupted
         values = {name: array[replicates] for name, array in values.items()}
     return Run(
         metrics=values,
         replicates=replicates,
-        n_replicates=sizes["replicates"],
-        generations=sizes["generations"],
+        n_replicates=wanted,
+        generations=provenance["generations"],
         events={name: np.concatenate([blocks[b].events[name] for b in order]) for name in blocks[order[0]].events},
         provenance=provenance,
     )
 
 
-def _provenance(
-    model: Model, loss: Loss, regime: Regime, sizes: dict[str, int], seed: int, sampler: str, recursion: Recursion
-) -> dict[str, Any]:
+def _described(model: Model, loss: Loss, regime: Regime, decoding: Decoding | None) -> dict[str, Any]:
     return {
         "family": model.describe()["name"],
         "model": model.describe(),
         "loss": repr(loss),
         "loss_parameters": {item.name: _plain(getattr(loss, item.name)) for item in fields(loss)},  # type: ignore[arg-type]
         "regime": repr(regime),
-        **sizes,
+        "decoding": None if decoding is None else repr(decoding),
+    }
+
+
+def _provenance(seed: int, recursion: Recursion) -> dict[str, Any]:
+    return {
         "seed": seed,
-        "sampler": sampler,
         "block_size": recursion.block_size,
         "stream": recursion.stream,
         "bit_generator": "SFC64",

@@ -116,7 +116,6 @@ def run(task: Task, stop: np.ndarray | None = None) -> BlockResult | BlockError 
         block = simulate_part(
             cell.recursion,
             task.rows,
-            generations=cell.generations,
             metrics=cell.metrics,
             seed=cell.seed,
             stop=stop,

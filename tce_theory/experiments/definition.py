@@ -30,7 +30,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tce_theory import theorems
+from tce_theory.decoding import Decoding
 from tce_theory.errors import DefinitionError, DomainError, UnsupportedCombinationError
 from tce_theory.experiments.blocks import block_length
 from tce_theory.experiments.schema import (
@@ -60,7 +61,7 @@ from tce_theory.models.base import Model, Recursion
 from tce_theory.models.categorical import Categorical
 from tce_theory.models.text import standard_text
 from tce_theory.recursion import block_generator, simulate_part
-from tce_theory.regimes import Regime, Replace
+from tce_theory.regimes import Regime, Replace, Staged, sample_sizes
 from tce_theory.validation import positive_integer
 
 __all__ = ["Cell", "Criterion", "Definition"]
@@ -106,6 +107,7 @@ class Cell:
     model: Model
     loss: Loss
     regime: Regime
+    decoding: Decoding | None
     n_samples: int
     generations: int
     replicates: int
@@ -125,6 +127,7 @@ class Cell:
                 "loss": repr(self.loss),
                 "loss_parameters": {item.name: getattr(self.loss, item.name) for item in fields(self.loss)},  # type: ignore[arg-type]
                 "regime": repr(self.regime),
+                "decoding": None if self.decoding is None else repr(self.decoding),
                 "n_samples": self.n_samples,
                 "generations": self.generations,
                 "replicates": self.replicates,
@@ -141,7 +144,8 @@ class Cell:
     @cached_property
     def recursion(self) -> Recursion:
         """The recursion that runs its blocks."""
-        return self.model.recursion(self.loss, self.n_samples, self.regime, self.sampler)
+        sizes = sample_sizes(self.n_samples, self.generations)
+        return self.model.recursion(self.loss, sizes, self.regime, self.sampler, self.decoding)
 
 
 @dataclass(frozen=True, eq=False)
@@ -422,6 +426,8 @@ class _Builder:
         label = name, json.dumps(given, sort_keys=True)
         if label not in self._parts:
             word = given.pop("family" if name == "model" else "name")
+            if later := {key: given.pop(key) for key in list(given) if key.startswith("then.")}:
+                given["then"] = self._part(name, {key.removeprefix("then."): value for key, value in later.items()})
             make = self._categorical if word == "categorical" else CONSTRUCTORS[name][word]
             self._parts[label] = make(**given)
         return self._parts[label]
@@ -455,10 +461,11 @@ class _Builder:
     def _cell(self, case: _Case, columns: Mapping[str, list[_Option]], row: Mapping[str, _Option]) -> Cell:
         model, loss = row["model"].value, row["loss"].value
         regime = row["regime"].value if "regime" in row else _REPLACE
+        decoding = row["decoding"].value if "decoding" in row else None
         sampler = row["sampler"].value if "sampler" in row else "auto"
         n_samples, generations, replicates, seed = (row[name].value for name in _LEAST)
         try:
-            stream_size = self._checked(model, loss, regime, n_samples, sampler)
+            stream_size = self._checked(model, loss, regime, decoding, n_samples, generations, sampler)
             metrics, fidelity = self._measures(model, case)
             _check_size(generations, min(stream_size, replicates), len(metrics))
         except (DomainError, UnsupportedCombinationError, _MeasureError) as error:
@@ -470,6 +477,7 @@ class _Builder:
             "n_samples": n_samples,
             "sampler": sampler,
             "generations": generations,
+            **({} if decoding is None else {"decoding": self._identity(decoding)}),
         }
         # the stream depends on what is simulated, and not on how often, or on what is recorded
         stream = seed if self.coupled else int(_digest({"seed": seed, **law})[:32], 16)
@@ -484,6 +492,7 @@ class _Builder:
             model=model,
             loss=loss,
             regime=regime,
+            decoding=decoding,
             n_samples=n_samples,
             generations=generations,
             replicates=replicates,
@@ -494,12 +503,24 @@ class _Builder:
             key=_digest(results)[:32],
         )
 
-    def _checked(self, model: Model, loss: Loss, regime: Regime, n_samples: int, sampler: str) -> int:
-        """Return how many replicates share a stream of random numbers, after checking what goes with what."""
-        label = id(model), id(loss), id(regime), n_samples, sampler
+    def _checked(
+        self,
+        model: Model,
+        loss: Loss,
+        regime: Regime,
+        decoding: Decoding | None,
+        n_samples: int,
+        generations: int,
+        sampler: str,
+    ) -> int:
+        """Return how many replicates share a stream of random numbers at most, after checking what goes with what."""
+        # a schedule with stages alone can be too short for the generations; what is kept can only make streams smaller
+        length = min(generations, _LONGEST_SCHEDULE) if isinstance(regime, Staged) else 1
+        label = id(model), id(loss), id(regime), id(decoding), n_samples, length, sampler
         if label not in self._streams:
-            model.check(loss, regime)
-            self._streams[label] = model.recursion(loss, n_samples, regime, sampler).block_size
+            model.check(loss, regime, decoding)
+            sizes = sample_sizes(n_samples, length)
+            self._streams[label] = model.recursion(loss, sizes, regime, sampler, decoding).block_size
         return self._streams[label]
 
     def _identity(self, part: Any) -> str:
@@ -532,6 +553,7 @@ class _Builder:
 
 
 _REPLACE = Replace()
+_LONGEST_SCHEDULE = 1_000_000
 
 
 class _MeasureError(ValueError):
@@ -575,8 +597,8 @@ def _check_criterion(model: Model, criterion: Criterion, path: str) -> None:
     _check_metric(model, criterion.metric, f"{path}.metric")
     if not criterion.relative:
         return
-    recursion = model.recursion(CrossEntropy(), 2, _REPLACE, "auto")
-    block = simulate_part(recursion, range(1), generations=1, metrics=[criterion.metric], seed=0)
+    recursion = model.recursion(CrossEntropy(), sample_sizes(2, 1), _REPLACE, "auto")
+    block = simulate_part(recursion, range(1), metrics=[criterion.metric], seed=0)
     assert block is not None  # nothing stops it
     start = float(block.metrics[criterion.metric][0, 0])
     if not 0 < start < math.inf:
@@ -646,9 +668,15 @@ def identity(part: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"class": type(part).__name__}
     for item in fields(part):
         value = getattr(part, item.name)
-        if item.compare and not (np.isscalar(value) and value == item.default):
-            found[item.name] = _digest_of_array(value) if isinstance(value, np.ndarray) else value
+        if item.compare and not (value is None or (np.isscalar(value) and value == item.default)):
+            found[item.name] = _plain_identity(value)
     return found
+
+
+def _plain_identity(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return _digest_of_array(value)
+    return identity(value) if is_dataclass(value) else value
 
 
 def _digest_of_array(array: np.ndarray) -> str:

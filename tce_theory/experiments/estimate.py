@@ -147,7 +147,7 @@ def _group(cell: Cell) -> tuple[Any, ...]:
 def _stream_seconds(ordered: Sequence[_Work], limit: float) -> np.ndarray:
     """Estimate the seconds of a stream of each cell of a group, from probes of some that take the limit together."""
     numbers = np.array([work.numbers for work in ordered])
-    _probe(ordered[0].cell, 1, 1, limit)  # compile, or load what was compiled
+    _probe(ordered[0].cell, 1, 0.0)  # compile, or load what was compiled
     speeds: dict[int, float] = {}
     until = time.monotonic() + limit
     for place in _places(numbers * [work.rows / work.stream for work in ordered]):
@@ -168,25 +168,24 @@ def _places(amounts: np.ndarray) -> list[int]:
 
 def _seconds_of_stream(work: _Work, limit: float) -> float:
     """Run one replicate of a cell, then some more if it is short, and extend to a whole stream."""
-    generations = work.cell.generations
     # to its end if possible: where classes die out, the first generations are the dearest
-    one = _probe(work.cell, 1, generations, limit / 2)
+    one = _probe(work.cell, 1, limit / 2)
     several = min(work.stream, int(limit / _PROBES / one))
     if several < 2:
         return one * work.stream
-    all_of_them = _probe(work.cell, several, generations, limit)
+    all_of_them = _probe(work.cell, several, limit)
     slope = max(all_of_them - one, 0.0) / (several - 1)
     return all_of_them + slope * (work.stream - several)
 
 
-def _probe(cell: Cell, replicates: int, generations: int, limit: float) -> float:
+def _probe(cell: Cell, replicates: int, limit: float) -> float:
     """Run some replicates for a limited time; return the processor time that they take, or would take."""
     control = Control(np.zeros(1, np.uint8), np.zeros(1, np.int64), 0)
     timer = threading.Timer(limit, control.stop.fill, (1,))
     timer.start()
     started = time.thread_time()  # other work on the machine disturbs it least
-    cell.recursion.run_block(block_generator(cell.seed, 0), replicates, generations, cell.metrics, {}, control)
+    cell.recursion.run_block(block_generator(cell.seed, 0), replicates, cell.metrics, {}, control)
     seconds = time.thread_time() - started
     timer.cancel()
     timer.join()
-    return max(seconds, 1e-7) * replicates * generations / max(int(control.progress[0]), 1)
+    return max(seconds, 1e-7) * replicates * cell.generations / max(int(control.progress[0]), 1)

@@ -28,7 +28,7 @@ _UNITS = {
     "vacuous": "generations",
     "generation": "generations",
 }
-_ORDER = ("model", "loss", "regime", "n_samples", "generations", "replicates", "sampler", "seed")
+_ORDER = ("model", "loss", "regime", "decoding", "n_samples", "generations", "replicates", "sampler", "seed")
 
 
 @dataclass(frozen=True)

@@ -40,12 +40,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from tce_theory.decoding import Temperature, TopK, TopP, VarianceScaling
 from tce_theory.errors import DefinitionError
 from tce_theory.files import write_atomically
 from tce_theory.losses import CrossEntropy, FocalLoss, SmoothTruncatedCrossEntropy, TruncatedCrossEntropy
+from tce_theory.models.bernoulli import Bernoulli
 from tce_theory.models.categorical import Categorical
 from tce_theory.models.gaussian import Gaussian
-from tce_theory.regimes import FreshMix, Replace
+from tce_theory.models.poisson import Poisson
+from tce_theory.regimes import Accumulate, AccumulateSubsample, FreshMix, Replace, Staged
 
 __all__ = [
     "CONSTRUCTORS",
@@ -70,16 +73,29 @@ REQUIRED = ("model", "loss", "n_samples", "generations", "replicates", "seed")
 SEVERAL = ("model", "loss", "regime", "cases", "fidelity")
 """Of these a file can have several tables."""
 CONSTRUCTORS: dict[str, dict[str, Callable[..., Any]]] = {
-    "model": {"gaussian": Gaussian, "categorical": Categorical},
+    "model": {"gaussian": Gaussian, "categorical": Categorical, "bernoulli": Bernoulli, "poisson": Poisson},
     "loss": {
         "ce": CrossEntropy,
         "tce": TruncatedCrossEntropy,
         "focal": FocalLoss,
         "smooth": SmoothTruncatedCrossEntropy,
     },
-    "regime": {"replace": Replace, "fresh-mix": FreshMix},
+    "regime": {
+        "replace": Replace,
+        "fresh-mix": FreshMix,
+        "accumulate": Accumulate,
+        "accumulate-subsample": AccumulateSubsample,
+        "staged": Staged,
+    },
+    "decoding": {
+        "tempered": Temperature,
+        "top-k": TopK,
+        "top-p": TopP,
+        "variance-scaling": VarianceScaling,
+    },
 }
-"""What the words of a definition stand for. Their tables have the parameters of these, but for that of categorical."""
+"""What the words of a definition stand for. Their tables have the parameters of these; categorical and staged have
+tables of their own."""
 
 _MOST_VALUES = 1_000_000
 _MOST_CLASSES = 10_000_000
@@ -300,6 +316,23 @@ class CategoricalTable(Table):
         return self
 
 
+_REPLACE = _table_of("name", "replace", Replace)
+_FRESH_MIX = _table_of("name", "fresh-mix", FreshMix)
+
+if TYPE_CHECKING:
+    LaterTable: TypeAlias = Table
+else:
+    LaterTable = Annotated[_union(_REPLACE, _FRESH_MIX), Field(discriminator="name")]
+
+
+class StagedTable(Table):
+    """The schedule of the source: the corpus grows by a fresh part a stage, and the rest is regenerated."""
+
+    name: Literal["staged"] = Field(description="A fresh part a stage, and the rest regenerated.")
+    stages: Integers = Field(description="Number of stages; each is a generation.")
+    then: LaterTable = _optional("What comes after the last stage.")
+
+
 def _choice(part: str, key: str, own: Mapping[str, type[Table]]) -> Any:
     """Return the annotation of a model, a loss or a regime: one of several tables, or a list of them."""
     tables = {word: own.get(word) or _table_of(key, word, made) for word, made in CONSTRUCTORS[part].items()}
@@ -314,10 +347,12 @@ if TYPE_CHECKING:
     ModelTable: TypeAlias = Table | list[Table]
     LossTable: TypeAlias = Table | list[Table]
     RegimeTable: TypeAlias = Table | list[Table]
+    DecodingTable: TypeAlias = Table | list[Table]
 else:
     ModelTable = _choice("model", "family", {"categorical": CategoricalTable})
     LossTable = _choice("loss", "name", {})
-    RegimeTable = _choice("regime", "name", {})
+    RegimeTable = _choice("regime", "name", {"replace": _REPLACE, "fresh-mix": _FRESH_MIX, "staged": StagedTable})
+    DecodingTable = _choice("decoding", "name", {})
 
 
 # ----------------------------------------------------------------------------------------------------- the definition
@@ -340,6 +375,7 @@ class CaseTable(Table):
     model: ModelTable = _optional("Generation 0, the truth; it sets the family.")
     loss: LossTable = _optional("What each generation minimises.")
     regime: RegimeTable = _optional("Where the data come from; all from the previous generation if not given.")
+    decoding: DecodingTable = _optional("How a model's law is changed when points are drawn; not at all if not given.")
     n_samples: Integers = _optional("Points drawn for each generation.")
     generations: Integers = _optional("Generations after generation 0.")
     replicates: Integers = _optional("Independent repetitions.")

@@ -14,6 +14,10 @@ from numba import njit
 CE, CAP, PREVIOUS, FOCAL, FOCAL_DETACHED, SMOOTH, WEIGHTED = 0, 1, 2, 3, 4, 5, 6
 # what the fit is when every drawn class can have a probability of at least gamma
 WARM, MAX_ENTROPY, DRAWN_ONLY = 0, 1, 2
+# what becomes of the data of earlier generations, as in `tce_theory.regimes`
+FORGET, KEEP, SUBSAMPLE = 0, 1, 2
+# how a model's law is changed when points are drawn from it
+AS_IT_IS, TEMPERATURE, TOP_K, TOP_P = 0, 1, 2, 3
 # metrics, and the rows of the record
 ENTROPY, HETEROZYGOSITY, SUPPORT, MAX_PROB, TV, KL_TO_ORIGIN, KL_FROM_ORIGIN, MASKED_WEIGHT = 0, 1, 2, 3, 4, 5, 6, 7
 N_METRICS = 8
@@ -208,6 +212,58 @@ def draw_law(rng, n, weights, size, counts, cumulative, guide):
     while drawn > n:
         drawn = draw_poisson(rng, weights, scale, size, counts, cumulative, guide)
     draw_points(rng, n - drawn, weights, size, counts, cumulative, guide)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_without_replacement(rng, n, kept, size, total, taken, cumulative, counts):
+    """Fill `counts` with n of the `total` points of which `kept` has the numbers.
+
+    Points are numbered and drawn with replacement until n different ones were met: at most 1.39 n draws if n is at most
+    half of them.
+    """
+    if n == total:
+        for i in range(size):
+            counts[i] = kept[i]
+        return
+    last = 0
+    for i in range(size):
+        counts[i] = 0
+        last += kept[i]
+        cumulative[i] = last
+    taken[:total] = 0
+    left = n
+    while left > 0:
+        point = np.int64(rng.random() * total)
+        if taken[point] == 0:
+            taken[point] = 1
+            counts[np.searchsorted(cumulative[:size], point, side="right")] += 1
+            left -= 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def decode(probs, size, decoding, parameter, out):
+    """Fill `out` with the law that points are drawn from."""
+    if decoding == AS_IT_IS:
+        for i in range(size):
+            out[i] = probs[i]
+        return
+    total = 0.0
+    if decoding == TEMPERATURE:
+        largest = probs[:size].max()
+        for i in range(size):
+            out[i] = (probs[i] / largest) ** (1.0 / parameter)
+            total += out[i]
+    else:
+        order = np.argsort(-probs[:size], kind="mergesort")  # stable: of ties those that come first
+        out[:size] = 0.0
+        for place in range(size):
+            i = order[place]
+            if (decoding == TOP_K and place >= parameter) or (decoding == TOP_P and total >= parameter - _CAP_ROUNDING):
+                break
+            out[i] = probs[i]
+            total += probs[i]
+    for i in range(size):
+        out[i] /= total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -613,31 +669,38 @@ def record(index, probs, size, truth, n_truth, masked, wanted, out):
 
 
 def _advance(
-    rng, n, rule, gamma, parameter, vacuous_rule, weight, truth, fresh, by_points, first, index, probs, sizes, wanted,
-    out, vacuous, fixation, stop, progress, slot,
+    rng, synthetic, fresh, share, memory, decoding, decoding_parameter, rule, gamma, parameter, vacuous_rule, weight,
+    truth, by_points, first, index, probs, sizes, kept, wanted, out, vacuous, fixation, stop, progress, slot,
 ):  # fmt: skip
     """Advance replicates from column 0 of `out`, which is generation `first`.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    n : int
-        Sample size.
+    synthetic, fresh : int64 array (generations,)
+        Points from the model before, and from generation 0.
+    share : float array (generations,)
+        Probability that a point counted as synthetic is fresh.
+    memory : int
+        FORGET, KEEP or SUBSAMPLE: fit what is drawn for a generation, all that was drawn so far, or as many of that.
+    decoding : int
+        AS_IT_IS, TEMPERATURE, TOP_K or TOP_P.
+    decoding_parameter : float
     rule, gamma, parameter, vacuous_rule, weight
         The loss, see `fit_counts`.
     truth : float array (K,)
         Probabilities of generation 0, from which fresh points come.
-    fresh : float
-        Probability that a point is fresh.
     by_points : bool
         Draw label by label rather than the counts.
     first : int
         Generation of column 0: 0 starts every replicate from the truth; a later one needs a single replicate, whose
-        model is in the next three, and whose column 0 is left alone.
+        model and data are in the next four, and whose column 0 is left alone.
     index, probs : int64, float array (K,)
         Model of the replicate at work, and at the end of the last.
     sizes : int64 array (1,)
         Its number of classes.
+    kept : int64 array (K,)
+        Counts of all that was drawn for it, if that is kept.
     wanted : int64 array (N_METRICS,)
         Row of `out` for each metric, or -1.
     out : float array (rows, replicates, columns)
@@ -649,11 +712,17 @@ def _advance(
         Generations done are counted at `slot`.
     """
     n_classes = truth.size
-    counts = np.zeros(n_classes, np.int64)
+    counts, fresh_counts = np.zeros(n_classes, np.int64), np.zeros(n_classes, np.int64)
     previous = np.zeros(n_classes)
-    weights = np.empty(n_classes if fresh > 0.0 else 0)
+    weights = np.empty(n_classes)
     cumulative = np.empty(n_classes)
     guide = np.empty(GUIDE * n_classes, np.int64)
+    all_drawn = 0
+    if memory == SUBSAMPLE:
+        for t in range(first + out.shape[2] - 1):
+            all_drawn += synthetic[t] + fresh[t]
+    taken = np.empty(all_drawn, np.uint8)
+    cumulative_kept = np.empty(n_classes if memory == SUBSAMPLE else 0, np.int64)
     n_truth = 0
     for i in range(n_classes):
         n_truth += 1 if truth[i] > 0.0 else 0
@@ -662,34 +731,56 @@ def _advance(
         if first == 0:
             size = 0
             for i in range(n_classes):
+                kept[i] = 0
                 if truth[i] > 0.0:
                     index[size], probs[size] = i, truth[i]
                     size += 1
             fixation[r] = 0 if size == 1 else -1
+        n_kept = 0
+        for i in range(n_classes):
+            n_kept += kept[i]
         for t in range(out.shape[2]):
             masked = np.nan  # generation 0 is no fit
             if t > 0:
                 if stop[0]:
                     return
-                if fresh > 0.0:
+                n_old, n_fresh, mixed = synthetic[first + t - 1], fresh[first + t - 1], share[first + t - 1]
+                n = n_old + n_fresh
+                if memory != FORGET or n_fresh > 0 or mixed > 0.0:  # classes that are lost can come back
                     previous[:] = 0.0
                     for i in range(size):
                         previous[index[i]] = probs[i]
                     for i in range(n_classes):
                         index[i] = i
-                        weights[i] = (1.0 - fresh) * previous[i] + fresh * truth[i]
                     size = n_classes
                 else:
                     for i in range(size):
                         previous[i] = probs[i]
+                decode(previous, size, decoding, decoding_parameter, weights)
                 if by_points:
+                    n_mixed = rng.binomial(n_old, mixed) if mixed > 0.0 else 0
                     counts[:size] = 0
-                    n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
-                    draw_points(rng, n - n_fresh, previous, size, counts, cumulative, guide)
-                    if n_fresh > 0:
-                        draw_points(rng, n_fresh, truth, size, counts, cumulative, guide)
+                    draw_points(rng, n_old - n_mixed, weights, size, counts, cumulative, guide)
+                    if n_fresh + n_mixed > 0:
+                        draw_points(rng, n_fresh + n_mixed, truth, size, counts, cumulative, guide)
                 else:
-                    draw_law(rng, n, weights if fresh > 0.0 else previous, size, counts, cumulative, guide)
+                    if mixed > 0.0:
+                        for i in range(n_classes):
+                            weights[i] = (1.0 - mixed) * weights[i] + mixed * truth[i]
+                    draw_law(rng, n_old, weights, size, counts, cumulative, guide)
+                    if n_fresh > 0:
+                        draw_law(rng, n_fresh, truth, size, fresh_counts, cumulative, guide)
+                        for i in range(size):
+                            counts[i] += fresh_counts[i]
+                if memory != FORGET:
+                    n_kept += n
+                    for i in range(n_classes):
+                        kept[i] += counts[i]
+                        counts[i] = kept[i]
+                    if memory == SUBSAMPLE:
+                        draw_without_replacement(rng, n, kept, n_classes, n_kept, taken, cumulative_kept, counts)
+                    else:
+                        n = n_kept
                 size, masked, is_vacuous = fit_counts_weighted(
                     counts, previous, size, n, n_classes, rule, gamma, parameter, vacuous_rule, weight, index, probs
                 )
@@ -704,3 +795,62 @@ def _advance(
 
 advance = njit(cache=True, nogil=True, error_model="numpy")(_advance)
 advance_weighted = njit(nogil=True, error_model="numpy")(_advance)
+
+
+def _fit_rows(counts, probs, offsets, rule, gamma, parameter, vacuous_rule, weight, masked, vacuous):
+    """Fit every row that was seen, starting from the model before; a row that was not seen keeps it.
+
+    Parameters
+    ----------
+    counts : int64 array (R, E)
+    probs : float array (R, E)
+        The models before; replaced by the fits.
+    offsets : int64 array (C + 1,)
+    rule, gamma, parameter, vacuous_rule, weight
+        The loss, see `fit_counts`.
+    masked : float array (R,)
+        Filled with the weight that the loss takes away.
+    vacuous : int64 array (R,)
+        1 is added where the fits of all rows seen are vacuous.
+    """
+    widest = 0
+    for row in range(offsets.size - 1):
+        widest = max(widest, offsets[row + 1] - offsets[row])
+    seen, index = np.empty(widest, np.int64), np.empty(widest, np.int64)
+    previous, fitted = np.empty(widest), np.empty(widest)
+    for r in range(counts.shape[0]):
+        masked[r] = 0.0
+        everywhere = True
+        for row in range(offsets.size - 1):
+            first = offsets[row]
+            size, n = offsets[row + 1] - first, 0
+            for i in range(size):
+                n += counts[r, first + i]
+            if n == 0:
+                continue
+            for i in range(size):
+                seen[i], previous[i], index[i] = counts[r, first + i], probs[r, first + i], i
+            kept, row_masked, row_vacuous = fit_counts_weighted(
+                seen, previous, size, n, size, rule, gamma, parameter, vacuous_rule, weight, index, fitted
+            )
+            for i in range(size):
+                probs[r, first + i] = 0.0
+            for i in range(kept):
+                probs[r, first + index[i]] = fitted[i]
+            masked[r] += row_masked
+            everywhere = everywhere and row_vacuous
+        vacuous[r] += everywhere
+
+
+fit_rows = njit(cache=True, nogil=True, error_model="numpy")(_fit_rows)
+# with a function as `weight`: not cached on disk, where a later session would look for that function
+fit_rows_weighted = njit(nogil=True, error_model="numpy")(_fit_rows)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def decode_rows(probs, offsets, decoding, parameter, laws):
+    """Fill `laws` (R, E) with what sequences are drawn from: every row decoded on its own."""
+    for r in range(probs.shape[0]):
+        for row in range(offsets.size - 1):
+            first, last = offsets[row], offsets[row + 1]
+            decode(probs[r, first:last], last - first, decoding, parameter, laws[r, first:last])

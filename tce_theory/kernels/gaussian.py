@@ -16,6 +16,8 @@ from numba import njit
 
 # rules of `advance_points`: cross entropy; truncation by the model being fitted; truncation by the previous model
 CE, ABSOLUTE, RELATIVE, PREVIOUS_ABSOLUTE, PREVIOUS_RELATIVE = 0, 1, 2, 3, 4
+# what becomes of the data of earlier generations, as in `tce_theory.regimes`
+FORGET, KEEP, SUBSAMPLE = 0, 1, 2
 
 _FLOOR = math.exp(-1.0)  # sigma_f^2 in units of sigma_c^2
 _EXPONENT_STEP = 512
@@ -580,25 +582,56 @@ def _normalise(fraction, exponent):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _count_fresh(rng, synthetic, fresh, share):
+    """Draw how many points of a generation are fresh: those that are certain, and a share of the others."""
+    return fresh + (rng.binomial(synthetic, share) if share > 0.0 else 0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _part_statistics(rng, n, centre, std, fit_mean):
+    """Mean of n points, and the sum of squares about it, or about 0 where the mean is known and 0."""
+    lost = 1 if fit_mean else 0
+    mean = centre + std * (rng.standard_normal() / math.sqrt(n)) if fit_mean else 0.0
+    total = std * std * (2.0 * rng.standard_gamma(0.5 * (n - lost))) if n > lost else 0.0
+    return mean, total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _merged(n, mean, total, n_more, mean_more, total_more):
+    """Count, mean and sum of squares about it of two samples together (Chan et al. 1983)."""
+    if n_more == 0:
+        return n, mean, total
+    count = n + n_more
+    distance = mean_more - mean
+    total += total_more + distance * distance * (n / count) * n_more
+    return count, mean + distance * (n_more / count), total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def advance_law(
-    rng, n, fit_mean, ddof, mean0, std0, fresh, mean, fraction, exponent, stop, progress, slot
+    rng, synthetic, fresh, share, memory, spread, fit_mean, ddof, mean0, std0, mean, fraction, exponent, stop,
+    progress, slot,
 ):  # fmt: skip
     """Advance replicates under cross entropy from column 0, which is given, sampling the sufficient statistics.
 
-    The sample mean is normal and the sum of squares chi-square, independent of each other; with a fresh share the
-    two parts of the sample have such statistics each. The cost does not depend on n.
+    The sample mean is normal and the sum of squares chi-square, independent of each other; if some points are fresh the
+    two parts of the sample have such statistics each. The cost does not depend on the sample size.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    n : int
-        Sample size.
+    synthetic, fresh : int64 array (generations,)
+        Points from the model before, and from generation 0.
+    share : float array (generations,)
+        Probability that a point counted as synthetic is fresh.
+    memory : int
+        FORGET or KEEP: fit what is drawn for a generation, or all that was drawn so far.
+    spread : float
+        Factor of the standard deviation of what is drawn from a model.
     fit_mean : bool
     ddof : int
     mean0, std0 : float
-        The truth, from which fresh points come.
-    fresh : float
-        Probability that a point is fresh.
+        Generation 0, from which fresh points come.
     mean, fraction : float array (replicates, generations + 1)
     exponent : int32 array (replicates, generations + 1)
         The scale is fraction * 2**exponent.
@@ -610,20 +643,33 @@ def advance_law(
     lost = 1 if fit_mean else 0
     for r in range(mean.shape[0]):
         mu, scale, power = mean[r, 0], fraction[r, 0], exponent[r, 0]
+        count, centre, squares = 0, 0.0, 0.0  # of all that is kept, in units of std0 from mean0
         for t in range(1, mean.shape[1]):
             if stop[0]:
                 return
-            n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
-            if n_fresh == 0:
+            n_fresh = _count_fresh(rng, synthetic[t - 1], fresh[t - 1], share[t - 1])
+            n = synthetic[t - 1] + fresh[t - 1]
+            n_old = n - n_fresh
+            if memory == KEEP:
+                if n_old > 0:
+                    std, offset = spread * math.ldexp(scale, int(power)) / std0, (mu - mean0) / std0
+                    part = _part_statistics(rng, n_old, offset, std, fit_mean)
+                    count, centre, squares = _merged(count, centre, squares, n_old, part[0], part[1])
+                if n_fresh > 0:
+                    part = _part_statistics(rng, n_fresh, 0.0, 1.0, fit_mean)
+                    count, centre, squares = _merged(count, centre, squares, n_fresh, part[0], part[1])
+                mu = mean0 + std0 * centre if fit_mean else mu
+                scale, power = std0 * math.sqrt(squares / (count - ddof)), 0
+            elif n_fresh == 0:
                 chi2 = 2.0 * rng.standard_gamma(0.5 * (n - lost))
                 if fit_mean:
-                    step = math.ldexp(scale, int(power)) * (rng.standard_normal() / math.sqrt(n))
+                    step = spread * math.ldexp(scale, int(power)) * (rng.standard_normal() / math.sqrt(n))
                     mu = mu + step if abs(mu) < np.inf else mu  # a mean that has left the range of a float stays out
-                scale *= math.sqrt(chi2 / (n - ddof))
+                scale *= spread * math.sqrt(chi2 / (n - ddof))
             else:
-                unit = max(math.ldexp(scale, int(power)), std0)  # so that squares neither under- nor overflow
-                std, fresh_std = math.ldexp(scale, int(power)) / unit, std0 / unit
-                n_old = n - n_fresh
+                old_std = spread * math.ldexp(scale, int(power))
+                unit = max(old_std, std0)  # so that squares neither under- nor overflow
+                std, fresh_std = old_std / unit, std0 / unit
                 shift = 0.0
                 if fit_mean:
                     shift = (mean0 - mu) / unit + fresh_std * (rng.standard_normal() / math.sqrt(n_fresh))
@@ -646,30 +692,48 @@ def advance_law(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw(rng, y, std, mean0, std0, mu, n_fresh):
+def _draw(rng, y, std, mean0, std0, mu, n_fresh, spread):
     """Fill y with points around mu, in units of the current scale or, if any point is fresh, of the larger scale."""
     if n_fresh == 0:
         for i in range(y.size):
-            y[i] = rng.standard_normal()
+            y[i] = spread * rng.standard_normal()
         return 1.0
     unit = max(std, std0)
-    offset, spread, old_spread = (mean0 - mu) / unit, std0 / unit, std / unit
+    offset, fresh_spread, old_spread = (mean0 - mu) / unit, std0 / unit, spread * (std / unit)
     for i in range(n_fresh):
-        y[i] = offset + spread * rng.standard_normal()
+        y[i] = offset + fresh_spread * rng.standard_normal()
     for i in range(n_fresh, y.size):
         y[i] = old_spread * rng.standard_normal()
     return unit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _draw_kept(rng, pool, n_before, n, n_fresh, std, offset, spread, memory):
+    """Add points to all that were drawn so far, in units of std0 from mean0; for SUBSAMPLE n of them go to the front.
+
+    Returns the number of points, from the front, that are to be fitted.
+    """
+    for i in range(n_before, n_before + n_fresh):
+        pool[i] = rng.standard_normal()
+    for i in range(n_before + n_fresh, n_before + n):
+        pool[i] = offset + spread * std * rng.standard_normal()
+    if memory == KEEP:
+        return n_before + n
+    for i in range(n):  # shuffled as far as is needed; the order of what is kept means nothing
+        j = i + np.int64(rng.random() * (n_before + n - i))
+        pool[i], pool[j] = pool[j], pool[i]
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def advance_points(
-    rng, n, rule, threshold, fit_mean, ddof, mean0, std0, fresh, mean, fraction, exponent, masked, vacuous, stop,
-    progress, slot,
+    rng, synthetic, fresh, share, memory, spread, rule, threshold, fit_mean, ddof, mean0, std0, mean, fraction,
+    exponent, masked, vacuous, stop, progress, slot,
 ):  # fmt: skip
     """Advance replicates from column 0, which is given, drawing the points.
 
     Every rule draws the same numbers, so that runs with one seed are coupled draw by draw. Parameters are those of
-    `advance_law`, and:
+    `advance_law` (with SUBSAMPLE for `memory`, too), and:
 
     Parameters
     ----------
@@ -682,17 +746,35 @@ def advance_points(
     vacuous : int64 array (replicates,)
         Counts the generations in which too little was left unmasked to determine a fit.
     """
-    y = np.empty(n)
+    most, total = 0, 0
+    for t in range(synthetic.size):
+        most = max(most, synthetic[t] + fresh[t])
+        total += synthetic[t] + fresh[t]
+    pool = np.empty(total if memory != FORGET else 0)
+    points = np.empty(total if memory == KEEP else most)
     few = np.empty((4, FEW + 1))
     for r in range(mean.shape[0]):
         mu, scale, power = mean[r, 0], fraction[r, 0], exponent[r, 0]
+        n_kept = 0
         for t in range(1, mean.shape[1]):
             if stop[0]:
                 return
-            n_fresh = rng.binomial(n, fresh) if fresh > 0.0 else 0
+            n_fresh = _count_fresh(rng, synthetic[t - 1], fresh[t - 1], share[t - 1])
+            n = synthetic[t - 1] + fresh[t - 1]
             std = math.ldexp(scale, int(power))
-            unit = _draw(rng, y, std, mean0, std0, mu, n_fresh)
-            if n_fresh == 0:  # the scale is multiplied, so that it may leave the range of a float
+            if memory == FORGET:
+                y = points[:n]
+                unit = _draw(rng, y, std, mean0, std0, mu, n_fresh, spread)
+            else:
+                offset = (mu - mean0) / std0
+                n_new = n
+                n = _draw_kept(rng, pool, n_kept, n_new, n_fresh, std / std0, offset, spread, memory)
+                n_kept += n_new
+                y = points[:n]
+                for i in range(n):
+                    y[i] = pool[i] - offset
+                unit = std0
+            if memory == FORGET and n_fresh == 0:  # the scale is multiplied, so that it may leave the range of a float
                 unit_scale, unit_power, old = scale, power, 1.0
                 unit = std
             else:

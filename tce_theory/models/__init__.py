@@ -16,12 +16,21 @@ def compatibility_table() -> list[dict[str, str]]:
     Examples
     --------
     >>> compatibility_table()[0]
-    {'family': 'Gaussian', 'loss': 'CrossEntropy()', 'regimes': 'Replace, FreshMix', 'verdict': 'exact fit'}
+    {'family': 'Gaussian', 'loss': 'CrossEntropy()', 'regimes': 'all', 'verdict': 'exact fit'}
     """
+    import numpy as np
+
     from tce_theory.losses import TCE, CrossEntropy, FocalLoss, Loss, SmoothTruncatedCrossEntropy, WeightedCrossEntropy
+    from tce_theory.models.base import Model
+    from tce_theory.models.bernoulli import Bernoulli
     from tce_theory.models.categorical import Categorical
     from tce_theory.models.gaussian import Gaussian
-    from tce_theory.regimes import FreshMix, Replace
+    from tce_theory.models.markov import MarkovChain
+    from tce_theory.models.mixture import GaussianMixture
+    from tce_theory.models.multivariate import MultivariateGaussian
+    from tce_theory.models.poisson import Poisson
+    from tce_theory.models.regression import LinearRegression
+    from tce_theory.regimes import Accumulate, AccumulateSubsample, FreshMix, Replace, Staged
 
     losses: dict[str, Loss] = {
         "CrossEntropy()": CrossEntropy(),
@@ -38,19 +47,30 @@ def compatibility_table() -> list[dict[str, str]]:
         "SmoothTruncatedCrossEntropy(gamma, width)": SmoothTruncatedCrossEntropy(0.9, 0.1),
         "WeightedCrossEntropy(weight)": WeightedCrossEntropy(_halving),
     }
-    regimes = (Replace(), FreshMix(0.1))
-    families = {"Gaussian": Gaussian(), "Gaussian(ddof=1)": Gaussian(ddof=1), "Categorical": Categorical([0.6, 0.4])}
+    regimes = (Replace(), FreshMix(0.1), Accumulate(), AccumulateSubsample(), Staged(2))
+    families: dict[str, Model] = {
+        "Gaussian": Gaussian(),
+        "Gaussian(ddof=1)": Gaussian(ddof=1),
+        "MultivariateGaussian": MultivariateGaussian(np.zeros(2), np.eye(2)),
+        "GaussianMixture": GaussianMixture.two_moons(),
+        "Categorical": Categorical([0.6, 0.4]),
+        "MarkovChain": MarkovChain([[0.6, 0.4], [0.4, 0.6]]),
+        "Bernoulli": Bernoulli(0.6),
+        "LinearRegression": LinearRegression(np.array([1.0, -1.0]), 0.5),
+        "Poisson": Poisson(3.0),
+    }
     rows = []
     for family, model in families.items():
         for name, loss in losses.items():
-            accepted, verdict = [], "exact fit"
+            accepted, verdict = [], model.fit_kind
             for regime in regimes:
                 try:
                     model.check(loss, regime)
                     accepted.append(type(regime).__name__)
                 except ValueError as error:
                     verdict = f"refused: {error}"
-            rows.append({"family": family, "loss": name, "regimes": ", ".join(accepted) or "none", "verdict": verdict})
+            shown = "all" if len(accepted) == len(regimes) else ", ".join(accepted) or "none"
+            rows.append({"family": family, "loss": name, "regimes": shown, "verdict": verdict})
     return rows
 
 

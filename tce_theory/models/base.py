@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from tce_theory.decoding import Decoding
+from tce_theory.errors import UnsupportedCombinationError
 from tce_theory.fitting import Fit
 from tce_theory.losses import Loss
 from tce_theory.regimes import Regime
@@ -19,36 +22,69 @@ __all__ = ["Block", "Control", "Model", "Recursion"]
 class Model(ABC):
     """A member of a parametric family.
 
+    A family is a frozen dataclass that says how to `sample`, how to `fit` and what to `measure`; it then works with
+    `tce_theory.simulate` in every regime. Families with kernels of their own override `recursion`.
+
     Attributes
     ----------
+    fit_kind : str
+        What `fit` finds, in words, for the table of what goes with what.
+    metric_names, default_metrics : tuple of str
+        What `measure` knows, and what is recorded if nothing else is asked for. "masked_weight", which describes a fit
+        and not a model, is recorded by the recursion.
     results_version : int
         Counts how often results of this family's recursion have changed for the same seed and parameters. Stored
         experiments with another number are run again; a test holds results against recorded ones.
     """
 
+    fit_kind: ClassVar[str] = "exact fit"
+    metric_names: ClassVar[tuple[str, ...]] = ()
+    default_metrics: ClassVar[tuple[str, ...]] = ()
     results_version: ClassVar[int] = 1
-    metric_names: tuple[str, ...] = ()
-    default_metrics: tuple[str, ...] = ()
-
-    @abstractmethod
-    def check(self, loss: Loss, regime: Regime) -> None:
-        """Raise UnsupportedCombinationError or DomainError if the family has no exact fit for this loss and regime."""
 
     @abstractmethod
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> np.ndarray:
-        """Draw n points."""
+        """Draw n points; the first axis is that of points."""
 
     @abstractmethod
     def fit(self, data: Any, loss: Loss) -> Fit[Self]:
-        """Fit the family to data; users call `tce_theory.fit`, which also warns."""
+        """Fit the family to data, starting from this model; users call `tce_theory.fit`, which also warns."""
 
     @abstractmethod
-    def recursion(self, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> Recursion:
-        """Prepare the recursion that starts from this model."""
+    def measure(self, metric: str, origin: Self) -> float:
+        """Return the value of one of `metric_names`; `origin` is generation 0."""
 
-    @abstractmethod
+    def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
+        """Raise UnsupportedCombinationError or DomainError if the family does not go with this: here with decoding."""
+        if decoding is not None:
+            raise UnsupportedCombinationError(f"{type(self).__name__} is sampled as it is, not with {decoding!r}")
+
+    def decoded(self, decoding: Decoding | None) -> Self:
+        """Return the model that points are drawn from."""
+        return self
+
+    def recursion(
+        self, loss: Loss, sizes: np.ndarray, regime: Regime, sampler: str, decoding: Decoding | None = None
+    ) -> Recursion:
+        """Prepare the recursion that starts from this model, for sample sizes (generations,)."""
+        from tce_theory.models.generic import GenericRecursion
+
+        return GenericRecursion(self, loss, regime.supply(sizes), decoding)
+
     def describe(self) -> dict[str, Any]:
-        """Return family and parameters in JSON's types, for the provenance."""
+        """Return family and parameters in JSON's types, for the provenance; long arrays by their digest."""
+        return {"name": type(self).__name__, **{item.name: _plain(getattr(self, item.name)) for item in fields(self)}}  # type: ignore[arg-type]
+
+
+_RECORDED = 10_000  # numbers of an array that are recorded
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        if value.size <= _RECORDED:
+            return value.tolist()
+        return {"shape": list(value.shape), "sha256": hashlib.sha256(value.tobytes()).hexdigest()}
+    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 
 
 @dataclass(frozen=True)
@@ -111,7 +147,6 @@ class Recursion(ABC):
         self,
         rng: np.random.Generator,
         replicates: int,
-        generations: int,
         metrics: Sequence[str],
         functions: Mapping[str, Callable[[Any], float]],
         control: Control,

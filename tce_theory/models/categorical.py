@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tce_theory import metrics as measures
+from tce_theory.decoding import Decoding, Temperature, TopK, TopP, VarianceScaling
 from tce_theory.errors import DomainError, UnsupportedCombinationError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import (
@@ -25,7 +26,7 @@ from tce_theory.losses import (
 )
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.text import count_tokens, read_text
-from tce_theory.regimes import FreshMix, Regime, Replace
+from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
 from tce_theory.validation import finite_number, one_of, positive_integer, probability_vector
 
 __all__ = ["Categorical"]
@@ -192,6 +193,33 @@ class Categorical(Model):
         """Total-variation distance."""
         return measures.total_variation(self.probs, self._other(other))
 
+    def measure(self, metric: str, origin: Categorical) -> float:
+        match metric:
+            case "entropy":
+                return self.entropy()
+            case "heterozygosity":
+                return self.heterozygosity()
+            case "support":
+                return float(np.count_nonzero(self.probs))
+            case "support_fraction":
+                return np.count_nonzero(self.probs) / np.count_nonzero(origin.probs)
+            case "max_prob":
+                return float(self.probs.max())
+            case "tv":
+                return self.total_variation(origin)
+            case "kl_to_origin":
+                return self.kl_divergence(origin)
+            case "kl_from_origin":
+                return origin.kl_divergence(self)
+        raise DomainError("metric", metric, "one of " + ", ".join(map(repr, self.metric_names)))
+
+    def decoded(self, decoding: Decoding | None) -> Categorical:
+        from tce_theory.kernels import categorical as kernel
+
+        probs = np.empty(self.size)
+        kernel.decode(self.probs, self.size, *_kernel_decoding(decoding), probs)
+        return self._exactly(probs)
+
     def _other(self, other: Categorical) -> np.ndarray:
         if not isinstance(other, Categorical):
             raise DomainError("other", other, "a Categorical model")
@@ -206,9 +234,12 @@ class Categorical(Model):
             described["probs"] = self.probs.tolist()
         return described
 
-    def check(self, loss: Loss, regime: Regime) -> None:
-        if not isinstance(regime, (Replace, FreshMix)):
-            raise UnsupportedCombinationError(f"Categorical has no recursion in the regime {regime!r}")
+    def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
+        if isinstance(decoding, VarianceScaling):
+            raise UnsupportedCombinationError(
+                f"Categorical does not go with {decoding!r}, which is for densities: "
+                "classes take Temperature, TopK or TopP"
+            )
         if isinstance(loss, TruncatedCrossEntropy):
             if loss.scale == "relative":
                 raise UnsupportedCombinationError(
@@ -306,8 +337,10 @@ class Categorical(Model):
         weights[on_jump] = stationary[on_jump[drawn]]
         return weights, on_jump
 
-    def recursion(self, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> Recursion:
-        return _CategoricalRecursion(self, loss, n_samples, regime, sampler)
+    def recursion(
+        self, loss: Loss, sizes: np.ndarray, regime: Regime, sampler: str, decoding: Decoding | None = None
+    ) -> Recursion:
+        return _CategoricalRecursion(self, loss, regime.supply(sizes), sampler, decoding)
 
 
 def _check_weight(loss: WeightedCrossEntropy) -> None:
@@ -371,12 +404,13 @@ def _compiled(function: Callable[[float], float]) -> Any:
 class _CategoricalRecursion(Recursion):
     """Blocks of the categorical recursion, on the surviving support."""
 
-    def __init__(self, model: Categorical, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> None:
-        self.model, self.n_samples = model, n_samples
+    def __init__(self, model: Categorical, loss: Loss, supply: Supply, sampler: str, decoding: Decoding | None) -> None:
+        self.model, self.supply = model, supply
         self.kernel_loss = _kernel_loss(loss)
-        self.fresh = regime.fraction if isinstance(regime, FreshMix) else 0.0
+        self.decoding = _kernel_decoding(decoding)
         self.by_points = sampler == "points"
-        self.cost = n_samples if self.by_points else min(n_samples, model.size)
+        drawn = float(supply.drawn.mean())
+        self.cost = drawn if self.by_points or supply.memory == SUBSAMPLE else min(drawn, model.size)
         self.block_size = block_size_for(self.cost)
         self.stream = "points" if self.by_points else "counts"
 
@@ -384,7 +418,6 @@ class _CategoricalRecursion(Recursion):
         self,
         rng: np.random.Generator,
         replicates: int,
-        generations: int,
         metrics: Sequence[str],
         functions: Mapping[str, Callable[[Any], float]],
         control: Control,
@@ -396,9 +429,11 @@ class _CategoricalRecursion(Recursion):
         wanted = np.full(kernel.N_METRICS, -1, np.int64)
         for row, name in enumerate(rows):
             wanted[getattr(kernel, name.upper())] = row
+        generations = self.supply.drawn.size
         out = np.empty((len(rows), replicates, generations + 1))
         vacuous, fixation = np.zeros(replicates, np.int64), np.full(replicates, -1, np.int64)
-        state = np.empty(self.model.size, np.int64), np.empty(self.model.size), np.zeros(1, np.int64)
+        size = self.model.size
+        state = np.empty(size, np.int64), np.empty(size), np.zeros(1, np.int64), np.zeros(size, np.int64)
         computed = {name: np.empty((replicates, generations + 1)) for name in functions}
 
         if functions:
@@ -424,8 +459,8 @@ class _CategoricalRecursion(Recursion):
             values["support_fraction"] = values["support_fraction"] / np.count_nonzero(self.model.probs)
         return Block({**values, **computed}, {"vacuous": vacuous, "fixation": fixation})
 
-    def _current(self, state: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Categorical:
-        index, probs, sizes = state
+    def _current(self, state: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> Categorical:
+        index, probs, sizes, _ = state
         vector = np.zeros(self.model.size)
         vector[index[: sizes[0]]] = probs[: sizes[0]]
         return self.model._exactly(vector)
@@ -434,7 +469,7 @@ class _CategoricalRecursion(Recursion):
         self,
         rng: np.random.Generator,
         first: int,
-        state: tuple[np.ndarray, np.ndarray, np.ndarray],
+        state: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
         wanted: np.ndarray,
         out: np.ndarray,
         vacuous: np.ndarray,
@@ -445,7 +480,22 @@ class _CategoricalRecursion(Recursion):
 
         rule, gamma, parameter, vacuous_rule, weight = self.kernel_loss
         advance = kernel.advance if weight is None else kernel.advance_weighted
+        supply = self.supply
         advance(
-            rng, self.n_samples, rule, gamma, parameter, vacuous_rule, weight, self.model.probs, self.fresh,
-            self.by_points, first, *state, wanted, out, vacuous, fixation, control.stop, control.progress, control.slot,
+            rng, supply.synthetic, supply.fresh, supply.fresh_share, supply.memory, *self.decoding, rule, gamma,
+            parameter, vacuous_rule, weight, self.model.probs, self.by_points, first, *state, wanted, out, vacuous,
+            fixation, control.stop, control.progress, control.slot,
         )  # fmt: skip
+
+
+def _kernel_decoding(decoding: Decoding | None) -> tuple[int, float]:
+    from tce_theory.kernels import categorical as kernel
+
+    match decoding:
+        case Temperature(temperature):
+            return kernel.TEMPERATURE, temperature
+        case TopK(k):
+            return kernel.TOP_K, float(k)
+        case TopP(p):
+            return kernel.TOP_P, p
+    return kernel.AS_IT_IS, 0.0

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from tce_theory import metrics as measures
+from tce_theory.decoding import Decoding, VarianceScaling
 from tce_theory.errors import DegenerateFitError, DomainError, UnsupportedCombinationError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
-from tce_theory.regimes import FreshMix, Regime, Replace
+from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
 from tce_theory.validation import boolean, finite_array, finite_number, positive_integer, positive_number
 
 __all__ = ["Gaussian"]
@@ -138,24 +139,37 @@ class Gaussian(Model):
         other = self._same_family(other)
         return float(measures.gaussian_w2_squared(self.mean, self.std, other.mean, other.std))
 
+    def measure(self, metric: str, origin: Gaussian) -> float:
+        match metric:
+            case "mean" | "std":
+                return float(getattr(self, metric))
+            case "log_std":
+                return math.log(self.std)
+            case "entropy":
+                return self.entropy()
+            case "kl_from_origin":
+                return origin.kl_divergence(self)
+            case "kl_to_origin":
+                return self.kl_divergence(origin)
+            case "w2_squared":
+                return self.w2_squared(origin)
+        raise DomainError("metric", metric, "one of " + ", ".join(map(repr, self.metric_names)))
+
+    def decoded(self, decoding: Decoding | None) -> Gaussian:
+        factor = decoding.factor if isinstance(decoding, VarianceScaling) else 1.0
+        return self._replace(self.mean, math.sqrt(factor) * self.std)
+
     @staticmethod
     def _same_family(other: Any) -> Gaussian:
         if not isinstance(other, Gaussian):
             raise DomainError("other", other, "a Gaussian model")
         return other
 
-    def describe(self) -> dict[str, Any]:
-        return {
-            "name": "Gaussian",
-            "mean": self.mean,
-            "std": self.std,
-            "fit_mean": self.fit_mean,
-            "ddof": int(self.ddof),
-        }
-
-    def check(self, loss: Loss, regime: Regime) -> None:
-        if not isinstance(regime, (Replace, FreshMix)):
-            raise UnsupportedCombinationError(f"Gaussian has no recursion in the regime {regime!r}")
+    def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
+        if decoding is not None and not isinstance(decoding, VarianceScaling):
+            raise UnsupportedCombinationError(
+                f"Gaussian does not go with {decoding!r}, which is for classes: a density takes VarianceScaling(factor)"
+            )
         if isinstance(loss, CrossEntropy):
             return
         if not isinstance(loss, TruncatedCrossEntropy):
@@ -308,11 +322,14 @@ class Gaussian(Model):
             raise DegenerateFitError("the data that the previous model leaves unmasked are identical")
         return self._fit(self._replace(mean, std), points, loss, weights, n_iter=0)
 
-    def recursion(self, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> Recursion:
-        minimum = self._minimum_samples(loss)
-        if n_samples < minimum:
-            raise DomainError("n_samples", n_samples, f"at least {minimum} for {loss!r}, or no scale can be fitted")
-        return _GaussianRecursion(self, loss, n_samples, regime, sampler)
+    def recursion(
+        self, loss: Loss, sizes: np.ndarray, regime: Regime, sampler: str, decoding: Decoding | None = None
+    ) -> Recursion:
+        supply, minimum = regime.supply(sizes), self._minimum_samples(loss)
+        if supply.fitted.min() < minimum:
+            admissible = f"at least {minimum} for {loss!r}, or no scale can be fitted"
+            raise DomainError("n_samples", int(supply.fitted.min()), admissible)
+        return _GaussianRecursion(self, loss, supply, sampler, decoding)
 
 
 def _critical_std(loss: TruncatedCrossEntropy) -> float:
@@ -351,11 +368,11 @@ def _hinge_weights(
 class _GaussianRecursion(Recursion):
     """Blocks of the Gaussian recursion: sufficient statistics in law where the fit allows it, else points."""
 
-    def __init__(self, model: Gaussian, loss: Loss, n_samples: int, regime: Regime, sampler: str) -> None:
-        self.model, self.loss, self.n_samples = model, loss, n_samples
-        self.fresh = regime.fraction if isinstance(regime, FreshMix) else 0.0
-        self.in_law = isinstance(loss, CrossEntropy) and sampler == "auto"
-        self.cost = 1 if self.in_law else n_samples
+    def __init__(self, model: Gaussian, loss: Loss, supply: Supply, sampler: str, decoding: Decoding | None) -> None:
+        self.model, self.loss, self.supply = model, loss, supply
+        self.spread = math.sqrt(decoding.factor) if isinstance(decoding, VarianceScaling) else 1.0
+        self.in_law = isinstance(loss, CrossEntropy) and sampler == "auto" and supply.memory != SUBSAMPLE
+        self.cost = 1.0 if self.in_law else float(supply.fitted.mean())
         self.block_size = block_size_for(self.cost)
         self.stream = "statistics" if self.in_law else "points"
 
@@ -363,12 +380,11 @@ class _GaussianRecursion(Recursion):
         self,
         rng: np.random.Generator,
         replicates: int,
-        generations: int,
         metrics: Sequence[str],
         functions: Mapping[str, Callable[[Any], float]],
         control: Control,
     ) -> Block:
-        shape = (replicates, generations + 1)
+        shape = (replicates, self.supply.drawn.size + 1)
         mean, fraction = np.empty(shape), np.empty(shape)
         exponent = np.zeros(shape, np.int32)
         masked = np.empty(shape if "masked_weight" in metrics else (0, 0))
@@ -379,26 +395,24 @@ class _GaussianRecursion(Recursion):
         mean[:, 0], fraction[:, 0], exponent[:, 0] = self.model.mean, *start
         if masked.size:
             masked[:, 0] = np.nan
-        computed = {}
-        if functions:
-            computed = {name: np.empty(shape) for name in functions}
-            for r in range(replicates):
-                for t in range(generations + 1):
-                    if t > 0:
-                        self._step(rng, r, t, mean, fraction, exponent, masked, vacuous, control)
-                    if control.stop[0]:
-                        return Block({}, {})
-                    scale = math.ldexp(fraction[r, t], int(exponent[r, t]))
-                    # a scale beyond the range of a float has no model that a function could be applied to
-                    model = self.model._replace(mean[r, t], scale) if 0 < scale < math.inf else None
-                    for name, function in functions.items():
-                        computed[name][r, t] = np.nan if model is None else function(model)
-        else:
-            self._advance(rng, mean, fraction, exponent, masked, vacuous, control)
-            if control.stop[0]:
-                return Block({}, {})
+        self._advance(rng, mean, fraction, exponent, masked, vacuous, control)
+        if control.stop[0]:
+            return Block({}, {})
         with np.errstate(over="ignore", under="ignore"):  # beyond the range of a float: 0 or inf, and flagged
+            computed = self._computed(functions, mean, np.ldexp(fraction, exponent))
             return self._block(metrics, mean, fraction, exponent, masked, vacuous, computed)
+
+    def _computed(
+        self, functions: Mapping[str, Callable[[Any], float]], mean: np.ndarray, std: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Apply functions of a model to every model; NaN where its scale is beyond the range of a float."""
+        computed = {name: np.full(mean.shape, np.nan) for name in functions}
+        if functions:
+            for where in np.argwhere((std > 0) & np.isfinite(std)):
+                model = self.model._replace(mean[tuple(where)], std[tuple(where)])
+                for name, function in functions.items():
+                    computed[name][tuple(where)] = function(model)
+        return computed
 
     def _block(
         self,
@@ -423,30 +437,6 @@ class _GaussianRecursion(Recursion):
         last_log_scale = np.log(fraction[:, -1]) + exponent[:, -1] * math.log(2)
         return Block({**built_in, **computed}, {"vacuous": vacuous, "underflow": underflow}, last_log_scale)
 
-    def _step(
-        self,
-        rng: np.random.Generator,
-        r: int,
-        t: int,
-        mean: np.ndarray,
-        fraction: np.ndarray,
-        exponent: np.ndarray,
-        masked: np.ndarray,
-        vacuous: np.ndarray,
-        control: Control,
-    ) -> None:
-        """Advance one replicate by one generation, on contiguous copies.
-
-        A kernel that has met arrays of another layout is compiled for them too, and keeps to that version: sums might
-        then be taken in another order.
-        """
-        m, f, e = (np.ascontiguousarray(array[r : r + 1, t - 1 : t + 1]) for array in (mean, fraction, exponent))
-        w = np.ascontiguousarray(masked[r : r + 1, t - 1 : t + 1]) if masked.size else masked
-        self._advance(rng, m, f, e, w, vacuous[r : r + 1], control)
-        mean[r, t], fraction[r, t], exponent[r, t] = m[0, 1], f[0, 1], e[0, 1]
-        if masked.size:
-            masked[r, t] = w[0, 1]
-
     def _advance(
         self,
         rng: np.random.Generator,
@@ -460,10 +450,12 @@ class _GaussianRecursion(Recursion):
         from tce_theory.kernels import gaussian as kernel
 
         model = self.model
-        common = (model.fit_mean, model.ddof, model.mean, model.std, self.fresh, mean, fraction, exponent)
+        supply = self.supply
+        drawn = (supply.synthetic, supply.fresh, supply.fresh_share, supply.memory, self.spread)
+        common = (model.fit_mean, model.ddof, model.mean, model.std, mean, fraction, exponent)
         shared = (control.stop, control.progress, control.slot)
         if self.in_law:
-            kernel.advance_law(rng, self.n_samples, *common, *shared)
+            kernel.advance_law(rng, *drawn, *common, *shared)
             if masked.size:
                 masked[:, 1:] = 0.0
             return
@@ -475,7 +467,7 @@ class _GaussianRecursion(Recursion):
                 rule = kernel.PREVIOUS_ABSOLUTE if absolute else kernel.PREVIOUS_RELATIVE
             else:
                 rule = kernel.ABSOLUTE if absolute else kernel.RELATIVE
-        kernel.advance_points(rng, self.n_samples, rule, threshold, *common, masked, vacuous, *shared)
+        kernel.advance_points(rng, *drawn, rule, threshold, *common, masked, vacuous, *shared)
 
     def _metric(
         self, name: str, mean: np.ndarray, std: np.ndarray, log_std: np.ndarray, masked: np.ndarray

@@ -101,7 +101,7 @@ OF_FORM: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model": {"family": "gausian"}},
-        "model.family must be one of gaussian, categorical (did you mean gaussian?), got 'gausian'",
+        "model.family must be one of gaussian, categorical, bernoulli, poisson (did you mean gaussian?), got 'gausian'",
     ),
     (
         {"sampler": ["auto", "points", "pionts"]},
@@ -786,7 +786,7 @@ def test_a_cell_is_what_simulate_takes() -> None:
         sampler="points",
         seed=item.seed,
     )
-    block = simulate_part(item.recursion, range(3), generations=5, metrics=item.metrics, seed=item.seed)
+    block = simulate_part(item.recursion, range(3), metrics=item.metrics, seed=item.seed)
     assert block is not None
     np.testing.assert_array_equal(block.metrics["std"], run.metrics["std"])
     provenance = item.record()["provenance"]

@@ -21,9 +21,9 @@ def synthetic(monkeypatch):
     """Probes of a machine on which time is a known function of a cell; the list of cells that were probed."""
     probed = []
 
-    def probe(cell, replicates, generations, limit):
+    def probe(cell, replicates, limit):
         probed.append(cell)
-        return replicates * generations * seconds_of_generation(cell)
+        return replicates * cell.generations * seconds_of_generation(cell)
 
     monkeypatch.setattr(estimate, "_probe", probe)
     monkeypatch.setattr(estimate, "_BLOCK_SECONDS", 0.0)

@@ -225,8 +225,8 @@ def failing(monkeypatch, short_blocks):
     simulate_part = blocks.simulate_part
 
     def sometimes(recursion, rows, **options):
-        switch.calls.append((recursion.n_samples, rows))
-        if switch.on and recursion.n_samples == 20 and rows.start == 64:
+        switch.calls.append((recursion.supply.drawn[0], rows))
+        if switch.on and recursion.supply.drawn[0] == 20 and rows.start == 64:
             raise switch.error
         return simulate_part(recursion, rows, **options)
 

@@ -111,7 +111,7 @@ def test_smoke_definition_has_every_family_loss_and_regime() -> None:
     used = {
         cell.settings.get(name)
         for cell in Definition.read(FOLDER / "smoke.toml").cells
-        for name in ("model.family", "loss.name", "regime.name")
+        for name in ("model.family", "loss.name", "regime.name", "decoding.name")
     }
     assert known
     assert known == used - {None}

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import tce_theory as tce
+from tce_theory.models.base import Model
 from tce_theory.verification.estimates import (
     Equivalence,
     Estimate,
@@ -118,7 +119,7 @@ def check_counts(counts: Any, right: Any, wrong: Any, least: float = 25.0) -> Eq
 
 
 def simulated(
-    model: tce.Gaussian | tce.Categorical,
+    model: Model,
     loss: Any,
     metrics: Sequence[str],
     *,

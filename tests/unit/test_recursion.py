@@ -92,15 +92,12 @@ def test_a_block_on_its_own(setting):
     whole = run_of(model, loss, **options)
     metrics = options.get("metrics", model.default_metrics)
     names, functions = ([], metrics) if isinstance(metrics, dict) else (list(metrics), {})
-    recursion = model.recursion(
-        loss, options.get("n_samples", 10), options.get("regime", tce.Replace()), options.get("sampler", "auto")
-    )
+    sizes = np.full(options.get("generations", 12), options.get("n_samples", 10))
+    recursion = model.recursion(loss, sizes, options.get("regime", tce.Replace()), options.get("sampler", "auto"))
     block = 2
     rows = slice(block * recursion.block_size, (block + 1) * recursion.block_size)
     control = Control(np.zeros(1, np.uint8), np.zeros(1, np.int64), 0)
-    found = recursion.run_block(
-        block_generator(1, block), recursion.block_size, options.get("generations", 12), names, functions, control
-    )
+    found = recursion.run_block(block_generator(1, block), recursion.block_size, names, functions, control)
     for name, array in found.metrics.items():
         assert array.tobytes() == whole.metrics[name][rows].tobytes()
     for name, array in found.events.items():
@@ -302,7 +299,7 @@ def test_an_error_in_a_function_is_raised_as_it_is(n_jobs):
         ({"loss": tce.CrossEntropy}, "loss must be a loss of this library"),
         ({"regime": "replace"}, "regime must be a regime of this library"),
         ({"regime": tce.FreshMix}, "regime must be a regime of this library"),
-        ({"decoding": 0.7}, "decoding must be None"),
+        ({"decoding": 0.7}, "decoding must be a way to decode"),
         ({"n_samples": 0}, "n_samples must be an integer"),
         ({"n_samples": 10.5}, "n_samples must be an integer"),
         ({"n_samples": True}, "n_samples must be an integer"),

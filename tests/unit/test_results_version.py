@@ -15,10 +15,12 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tce_theory as tce
 import tce_theory.models
+from tce_theory.decoding import Decoding
 from tce_theory.kernels import categorical, gaussian
 from tce_theory.losses import Loss
 from tce_theory.models.base import Model
@@ -35,6 +37,17 @@ MODELS = {
     "three classes": (tce.Categorical([0.5, 0.3, 0.2]), 2000),
     "Zipf on 8 classes": (tce.Categorical.zipf(8), 12),
     "Zipf on 60 classes": (tce.Categorical.zipf(60), 300),
+    "two dimensions": (tce.MultivariateGaussian([0.0, 1.0], [[1.0, 0.4], [0.4, 2.0]]), 12),
+    "two dimensions, diagonal": (
+        tce.MultivariateGaussian([0.0, 1.0], [[1.0, 0.0], [0.0, 2.0]], structure="diagonal"),
+        12,
+    ),
+    "two components": (tce.GaussianMixture([0.6, 0.4], [[-1.0], [2.0]], [[[1.0]], [[0.5]]], max_iter=5), 40),
+    "regression": (tce.LinearRegression([1.0, -2.0], 0.5), 12),
+    "regression, one design": (tce.LinearRegression([1.0, -2.0], 0.5, design="shared", fit_noise=True), 12),
+    "three states": (tce.MarkovChain([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.3, 0.3, 0.4]]), 60),
+    "two classes": (tce.Bernoulli(0.3), 12),
+    "Poisson": (tce.Poisson(2.5), 12),
 }
 LOSSES = (
     tce.CrossEntropy(),
@@ -46,7 +59,14 @@ LOSSES = (
     tce.FocalLoss(2.0, detach=True),
     tce.SmoothTruncatedCrossEntropy(0.3, 0.1),
 )
-REGIMES = (tce.Replace(), tce.FreshMix(0.3))
+REGIMES = (tce.Replace(), tce.FreshMix(0.3), tce.Accumulate(), tce.AccumulateSubsample(), tce.Staged(2, tce.Replace()))
+DECODINGS = (tce.Temperature(0.7), tce.TopK(2), tce.TopP(0.8), tce.VarianceScaling(0.8))
+# with every loss the first two; the other ways to come by data do not meet the fit, and two losses will do
+WAYS = (
+    *itertools.product(LOSSES, REGIMES[:2], [None]),
+    *itertools.product(LOSSES[:2], REGIMES[2:], [None]),
+    *itertools.product(LOSSES[:1], REGIMES[:1], DECODINGS),
+)
 SAMPLERS = ("auto", "points")
 IN_PYTHON_ALONE = {"WeightedCrossEntropy"}  # no store has results of a loss that no definition can name
 
@@ -65,9 +85,9 @@ def concrete(base):
     return found
 
 
-def goes_together(model, loss, regime):
+def goes_together(model, loss, regime, decoding):
     try:
-        model.check(loss, regime)
+        model.check(loss, regime, decoding)
     except ValueError:
         return False
     return True
@@ -77,19 +97,20 @@ def results(family):
     """A few results of every way through a family's recursion: the first replicates of two streams, at the end."""
     found = {}
     models = {name: chosen for name, chosen in MODELS.items() if type(chosen[0]) is family}
-    for (name, (model, n)), loss, regime, sampler in itertools.product(models.items(), LOSSES, REGIMES, SAMPLERS):
-        if not goes_together(model, loss, regime):
+    for (name, (model, n)), (loss, regime, decoding), sampler in itertools.product(models.items(), WAYS, SAMPLERS):
+        if not goes_together(model, loss, regime, decoding):
             continue
-        size = model.recursion(loss, n, regime, sampler).block_size
+        size = model.recursion(loss, np.full(4, n), regime, sampler, decoding).block_size
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", tce.StatisticalWarning)
             run = tce.simulate(
                 model, loss, n_samples=n, generations=4, replicates=size + 1, regime=regime, sampler=sampler,
-                metrics=model.metric_names, seed=7,
+                metrics=model.metric_names, seed=7, decoding=decoding,
             )  # fmt: skip
         ends = {key: [float(f"{path[-1]:.13g}") for path in paths[[0, size]]] for key, paths in run.metrics.items()}
         events = {key: [int(count) for count in counts[[0, size]]] for key, counts in run.events.items()}
-        found[f"{name}; {loss!r}; {regime!r}; {sampler}"] = ends | events
+        drawn = f"{regime!r}; {sampler}" if decoding is None else f"{regime!r}; {decoding!r}; {sampler}"
+        found[f"{name}; {loss!r}; {drawn}"] = ends | events
     return found
 
 
@@ -147,6 +168,7 @@ def test_results_are_those_of_the_version(family):
 def test_every_kind_of_loss_and_regime_is_among_them():
     assert {type(loss).__name__ for loss in LOSSES} == {item.__name__ for item in concrete(Loss)} - IN_PYTHON_ALONE
     assert {type(regime) for regime in REGIMES} == concrete(Regime)
+    assert {type(decoding) for decoding in DECODINGS} == concrete(Decoding)
     assert recorded_results().keys() == {family.__name__ for family in FAMILIES}
 
 
@@ -166,9 +188,9 @@ def slightly_off(kernel, place):
 @pytest.mark.parametrize(
     ("family", "module", "name", "place"),
     [
-        (tce.Gaussian, gaussian, "advance_law", 8),
-        (tce.Gaussian, gaussian, "advance_points", 10),
-        (tce.Categorical, categorical, "advance", 15),
+        (tce.Gaussian, gaussian, "advance_law", 11),
+        (tce.Gaussian, gaussian, "advance_points", 13),
+        (tce.Categorical, categorical, "advance", 20),
     ],
 )
 def test_a_change_of_a_kernel_is_noticed(monkeypatch, family, module, name, place):

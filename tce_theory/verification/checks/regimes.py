@@ -14,11 +14,11 @@ from tce_theory.models.categorical import Categorical
 from tce_theory.models.gaussian import Gaussian
 from tce_theory.regimes import FreshMix
 from tce_theory.theory import regimes as theory
-from tce_theory.verification.checks import check
+from tce_theory.verification.checks import _regression, check
 from tce_theory.verification.estimates import mean_of
 from tce_theory.verification.study import Study
 
-__all__: list[str] = []
+__all__ = ["_regression"]  # imported for its checks, which register themselves
 
 _LARGER = "5 % larger"
 

@@ -22,9 +22,11 @@ from tce_theory.losses import CrossEntropy, TruncatedCrossEntropy
 from tce_theory.models.gaussian import Gaussian
 from tce_theory.theory import gaussian
 from tce_theory.theory import wall as theory
-from tce_theory.verification.checks import check
+from tce_theory.verification.checks import _multivariate, check
 from tce_theory.verification.estimates import difference_of, mean_of, proportion_of, variance_of
 from tce_theory.verification.study import ERROR, Study
+
+__all__ = ["_multivariate"]  # imported for its checks, which register themselves
 
 _FIVE = 1.05
 _LOG_FIVE = math.log(1.05)

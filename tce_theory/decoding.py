@@ -1,0 +1,120 @@
+"""Decoding: how a model's law is changed when the next generation's points are drawn from it.
+
+Fresh points are drawn from generation 0 as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tce_theory.validation import number_in, positive_integer, positive_number
+
+__all__ = ["Decoding", "Temperature", "TopK", "TopP", "VarianceScaling"]
+
+
+class Decoding:
+    """Base class of the ways to decode."""
+
+
+@dataclass(frozen=True)
+class Temperature(Decoding):
+    """Probabilities to the power 1/temperature, normalised: below 1 modes are sought, 1 changes nothing.
+
+    Parameters
+    ----------
+    temperature : float
+        Above 0 (slug `mode-seeking-limit`).
+
+    Raises
+    ------
+    DomainError
+        If it is not a finite number above 0.
+
+    Examples
+    --------
+    >>> Temperature(0.7)
+    Temperature(temperature=0.7)
+    """
+
+    temperature: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "temperature", positive_number("temperature", self.temperature))
+
+
+@dataclass(frozen=True)
+class TopK(Decoding):
+    """The k most probable classes alone; of classes that tie for the last place those that come first.
+
+    Parameters
+    ----------
+    k : int
+        At least 1; 1 is greedy decoding.
+
+    Raises
+    ------
+    DomainError
+        If it is no positive integer.
+
+    Examples
+    --------
+    >>> TopK(1)
+    TopK(k=1)
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", positive_integer("k", self.k))
+
+
+@dataclass(frozen=True)
+class TopP(Decoding):
+    """Nucleus sampling: the fewest most probable classes that together have a probability of at least p.
+
+    Parameters
+    ----------
+    p : float
+        In (0, 1]; 1 changes nothing (Holtzman et al. 2020).
+
+    Raises
+    ------
+    DomainError
+        If it is outside (0, 1].
+
+    Examples
+    --------
+    >>> TopP(0.9)
+    TopP(p=0.9)
+    """
+
+    p: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p", number_in("p", self.p, 0, 1, open_low=True))
+
+
+@dataclass(frozen=True)
+class VarianceScaling(Decoding):
+    """The covariance times a factor: below 1 points are drawn closer to the mean than the model has them.
+
+    Parameters
+    ----------
+    factor : float
+        Above 0 (slug `mad-bias`; the sampling bias of Alemohammad et al. 2023).
+
+    Raises
+    ------
+    DomainError
+        If it is not a finite number above 0.
+
+    Examples
+    --------
+    >>> VarianceScaling(0.9)
+    VarianceScaling(factor=0.9)
+    """
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factor", positive_number("factor", self.factor))
