@@ -6,6 +6,8 @@ PYTHON ?= python3
 ARGS ?=
 
 BIN := .venv/bin
+# a worker a processor; tests are dealt to whoever is idle
+PARALLEL := --numprocesses logical --dist worksteal
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -26,10 +28,10 @@ demo: .venv/.package ## install what the library needs, and run the demonstratio
 	$(BIN)/tce demo $(ARGS)
 
 test: .venv/.dev ## run the tests that take less than six minutes together
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: .venv/.dev ## run all tests, the slow ones too
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(ARGS)
 
 check: .venv/.dev ## lint, formatting, types, import contracts, time of import
 	$(BIN)/ruff check
@@ -38,9 +40,13 @@ check: .venv/.dev ## lint, formatting, types, import contracts, time of import
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
 
-bench: .venv/.dev ## measure the speed of the simulator, and of experiments
+bench: .venv/.dev ## measure the speed of the simulator, of experiments and of predictions
 	$(BIN)/python benchmarks/speed.py $(ARGS)
+	$(BIN)/python benchmarks/multivariate.py
+	$(BIN)/python benchmarks/markov.py
+	$(BIN)/python benchmarks/mixture.py
 	$(BIN)/python benchmarks/experiments.py
+	$(BIN)/python benchmarks/prediction.py
 
 docs: .venv/.dev ## build the documentation: docs/_build/html/index.html
 	$(BIN)/python docs/generate.py

@@ -1,8 +1,8 @@
 """Speed of the EM of mixtures against scikit-learn's, from the same start to the same tolerance, in one run.
 
 One generation: 10,000 points, 5 components in the plane, a warm start from the model that the points are drawn from.
-Both sides take the same number of steps, which is checked. Processor time of one thread; scikit-learn has to be
-installed (`pip install scikit-learn threadpoolctl`), which the library itself does not need.
+Both sides take the same number of steps, which is checked. Processor time of one thread; scikit-learn is among what
+`make test` installs, and not needed by the library itself.
 """
 
 from __future__ import annotations

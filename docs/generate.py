@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import tce_theory
-from tce_theory import theorems
+from tce_theory import claims, theorems
+from tce_theory.cli.claims import ask
+from tce_theory.experiments.mapping import VERDICTS
 from tce_theory.models import compatibility_table
 from tce_theory.theorems import markdown
 
 DOCS = Path(__file__).parent
+REFERENCE_MAP = DOCS / "reference_map.json"
+"""What `tce map reference --json` printed."""
+REACHED = 2.3
 
 COMPATIBILITY = """\
 # What goes with what
@@ -35,6 +43,50 @@ What the library knows, and how firmly. The status is one of
 A claim whose status differs from that of its theorem says so. `make proofs` runs all derivations and typesets them;
 `tce theory SLUG` evaluates the closed forms.
 
+"""
+
+MAP = """\
+# The reference map
+
+What `tce map reference` finds: {entries} entries, {counts}, at a false discovery rate of {significance:g} %. An entry
+is one criterion under one threshold in one setting, against cross entropy; the cases are those of
+`tce_theory/experiments/maps/reference.toml`. Which of them help or harm depends on thresholds of the metrics and on
+the horizon, too: these were fixed before the map was run.
+
+```{{figure}} ../images/reference_map.png
+:alt: extension factors over settings, criteria and thresholds
+:width: 100%
+
+Extension factors: ▲ helps, ▼ harms, = within 10 % of 1, ? undecided, ≥ a lower bound.
+```
+
+"best" is the largest factor of those that help, with its 95 % interval by itself; the largest of many is likely to be
+lucky as well.
+
+"""
+
+CLAIMS = """\
+# The claims of the source
+
+What is claimed of TCE where it comes from (ForTIFAI, [arXiv 2509.08972](https://arxiv.org/abs/2509.08972)), and what is
+found here, by `tce claims`. Each claim is probed in settings for which theory says beforehand what to expect: where TCE
+should do well, where it should do nothing, and where harm. Every number comes from a command, which prints it again;
+what is in square brackets is a 95 % interval. What a number says to a claim follows from it by rule:
+
+- **yes**: the whole interval is above 1, or what else the claim asks for;
+- **harm**: it is below 1; **no effect**: it has 1 in it, and is within a tenth of 1;
+- **short of it**: it is below what the claim asks for, but no harm;
+- **no**: the claim asks for something else than a factor, and this is not it;
+- **undecided**: the interval is too wide to say.
+
+A claim *holds* if all settings that are decided say yes, *does not hold at this scale* if none does, and else *only* in
+those that are listed.
+
+"""
+
+COMMANDS = """\
+Without `--json` they print tables to read, with it the very numbers of this page, in the places that are named: keys,
+places in lists, and `key=value` for the entry of a list that has it.
 """
 
 
@@ -64,6 +116,107 @@ def theorems_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def claims_page() -> str:
+    """Return what is found of the claims of the source."""
+    report = claims.evaluate(ask)
+    commands = list(dict.fromkeys(probe.command for claim in report.claims for probe in claim.probes if probe.command))
+    parts = [CLAIMS + markdown_table([_in_short(report, claim) for claim in report.claims])]
+    for claim in report.claims:
+        parts.append(f"(claim-{claim.name})=\n## {claim.statement.rstrip('.')}")
+        parts.append(f"In the source: {claim.place}. Here the claim holds where {claim.reading}.")
+        parts.append("\n".join(_verdict(report, claim)))
+        parts.append(markdown_table([_finding(item, commands) for item in report.findings[claim.name]]).rstrip())
+    parts.append("## How to read the numbers\n\n" + "\n".join(f"- {line}" for line in (*report.summary, *claims.NOTES)))
+    parts.append("## Commands\n\n" + COMMANDS)
+    parts += [_command(report, number, text) for number, text in enumerate(commands, 1)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _in_short(report: claims.Report, claim: claims.Claim) -> dict[str, str]:
+    untested = sum(item.outcome == claims.UNTESTED for item in report.findings[claim.name])
+    rest = f"; {untested} not tested yet" if untested else ""
+    return {"claim": f"[{claim.statement}](#claim-{claim.name})", "verdict": report.verdict(claim) + rest}
+
+
+def _verdict(report: claims.Report, claim: claims.Claim) -> list[str]:
+    holds, fails, unknown = report.conditions(claim)
+    lines = [f"**Verdict: {report.verdict(claim)}.**\n"]
+    for label, items in (("Yes", holds), ("Not", fails), ("Not known", unknown)):
+        lines += [f"- {label}: {'; '.join(items)}."] if items else []
+    return lines
+
+
+def _command(report: claims.Report, number: int, text: str) -> str:
+    every = [item for items in report.findings.values() for item in items if item.probe.command == text]
+    places = dict.fromkeys(f"- `{item.probe.path}`: {item.probe.measured}" for item in every)
+    # so that a printed page has all of it
+    lines = textwrap.wrap(text, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    shown = " \\\n".join(lines)
+    return f"(command-{number})=\n**{number}**\n```text\n{shown}\n```\n" + "\n".join(places)
+
+
+def _finding(item: claims.Finding, commands: list[str]) -> dict[str, str]:
+    probe = item.probe
+    slug = f" ([`{probe.slug}`](#{probe.slug}))" if probe.slug else ""
+    number = commands.index(probe.command) + 1 if probe.command else 0
+    return {
+        "setting: what is measured": item.name,
+        "expected": f"{probe.expected}: {probe.because}{slug}",
+        "found": item.shown,
+        "for the claim": f"**{item.outcome}**" + ("" if item.is_as_expected else ", not as expected"),
+        "command": f"[{number}](#command-{number})" if number else "–",
+    }
+
+
+def reference_map_page() -> str:
+    """Write what `tce map reference --json` found, which is recorded beside the documentation."""
+    found = json.loads(REFERENCE_MAP.read_text(encoding="utf-8"))
+    entries = found["entries"]
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry in entries:
+        rows.setdefault((entry["setting"], entry["criterion"]), []).append(entry)
+    table = [
+        {
+            "setting": setting,
+            "until": criterion,
+            "best": _best(group),
+            **{verdict: str(sum(entry["verdict"] == verdict for entry in group)) for verdict in VERDICTS},
+        }
+        for (setting, criterion), group in rows.items()
+    ]
+    reached = [entry for entry in entries if entry["verdict"] == "helps" and entry["low"] >= REACHED]
+    prices = [_price(entry, entries) for entry in reached]
+    counts = ", ".join(f"{sum(entry['verdict'] == v for entry in entries)} {v}" for v in VERDICTS)
+    head = MAP.format(entries=len(entries), counts=counts, significance=100 * found["significance"])
+    unpaid = sum(price["harmed in the same cell"] == "–" for price in prices)
+    tail = f"{len(reached)} entries; in {unpaid} of them no criterion that was looked at is harmed."
+    reached_head = "## Where 2.3 is reached, and at what price"
+    return "\n\n".join([head + markdown_table(table), reached_head, tail, markdown_table(prices)])
+
+
+def _best(group: list[dict[str, Any]]) -> str:
+    helping = [entry for entry in group if entry["verdict"] == "helps"]
+    if not helping:
+        return "–"
+    best = max(helping, key=lambda entry: entry["ratio"])
+    return f"{_factor(best)} at n = {best['n_samples']:,}, γ = {best['gamma']:.4g}"
+
+
+def _factor(entry: dict[str, Any]) -> str:
+    bound = "≥ " if entry["is_lower_bound"] else ""
+    return f"{bound}{entry['ratio']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
+
+
+def _price(entry: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, str]:
+    harmed = [other for other in entries if other["cell"] == entry["cell"] and other["verdict"] == "harms"]
+    return {
+        "setting": f"{entry['setting']}, n = {entry['n_samples']:,}, γ = {entry['gamma']:.4g}",
+        "until": entry["criterion"],
+        "factor": _factor(entry),
+        "harmed in the same cell": "; ".join(f"{o['criterion']}: {o['ratio']:.2f}" for o in harmed) or "–",
+    }
+
+
 def main() -> None:
     """Write docs/generated; end with an error if the reference lacks a public name."""
     if missing := missing_from_reference():
@@ -71,6 +224,8 @@ def main() -> None:
     generated = DOCS / "generated"
     generated.mkdir(exist_ok=True)
     pages = {
+        "claims.md": claims_page(),
+        "reference_map.md": reference_map_page(),
         "compatibility.md": COMPATIBILITY + markdown_table(compatibility_table()),
         "theorems.md": theorems_page(),
     }

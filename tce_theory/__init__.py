@@ -35,6 +35,12 @@ _HOMES = {
     "Accumulate": "regimes",
     "AccumulateSubsample": "regimes",
     "Staged": "regimes",
+    "LinearGrowth": "regimes",
+    "choose_gamma": "choice",
+    "GammaChoice": "choice",
+    "map_extension": "experiments.mapping",
+    "ExtensionMap": "experiments.mapping",
+    "GeometricGrowth": "regimes",
     "Temperature": "decoding",
     "TopK": "decoding",
     "TopP": "decoding",
@@ -44,6 +50,8 @@ _HOMES = {
     "FidelityInterval": "fidelity",
     "ExtensionFactor": "fidelity",
     "extension_factor": "fidelity",
+    "predict": "prediction",
+    "Prediction": "prediction",
     "verify": "verification",
     "VerificationReport": "verification",
     "DefinitionError": "errors",
@@ -62,6 +70,7 @@ __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
     from tce_theory import exact, experiments, metrics, plotting, theorems, theory
+    from tce_theory.choice import GammaChoice, choose_gamma
     from tce_theory.decoding import Temperature, TopK, TopP, VarianceScaling
     from tce_theory.errors import (
         DefinitionError,
@@ -74,6 +83,7 @@ if TYPE_CHECKING:
         UnsupportedCombinationError,
         WorkersError,
     )
+    from tce_theory.experiments.mapping import ExtensionMap, map_extension
     from tce_theory.fidelity import ExtensionFactor, FidelityInterval, extension_factor
     from tce_theory.fitting import Counts, Fit, fit
     from tce_theory.losses import (
@@ -92,8 +102,17 @@ if TYPE_CHECKING:
     from tce_theory.models.multivariate import MultivariateGaussian
     from tce_theory.models.poisson import Poisson
     from tce_theory.models.regression import LinearRegression
+    from tce_theory.prediction import Prediction, predict
     from tce_theory.recursion import simulate
-    from tce_theory.regimes import Accumulate, AccumulateSubsample, FreshMix, Replace, Staged
+    from tce_theory.regimes import (
+        Accumulate,
+        AccumulateSubsample,
+        FreshMix,
+        GeometricGrowth,
+        LinearGrowth,
+        Replace,
+        Staged,
+    )
     from tce_theory.run import Run
     from tce_theory.verification import VerificationReport, verify
 

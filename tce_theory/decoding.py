@@ -1,6 +1,7 @@
 """Decoding: how a model's law is changed when the next generation's points are drawn from it.
 
-Fresh points are drawn from generation 0 as it is.
+What a model gives to the next generation is decoded, generation 0 included; points that a regime calls fresh
+(`FreshMix`, `Staged`) are drawn from generation 0 as it is.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from tce_theory.errors import DomainError, StatisticalWarning
 from tce_theory.validation import boolean, finite_array, finite_number, one_of, positive_integer, positive_number
@@ -311,6 +311,12 @@ class ExtensionFactor:
     logrank_p : float or None
         Two-sided p-value of the log-rank test of equal laws (Mantel 1966); None for pairs, which it does not suit, and
         where the test has no value because there was never a failure with something else at risk.
+    ratio_p : float or None
+        Two-sided p-value of equal means (restricted to the horizon): Wald's test of the logarithm of their ratio, by
+        the delta method, with Student's t for the smaller side. None for medians, and where the times of neither side
+        vary but differ. The log-rank test compares whole laws, this one the means of which `ratio` is made. With fewer
+        than some ten failures a side it rejects less often than it says; times with tails much longer than exponential
+        ones, hardly censored, make it reject more often (log-normal with σ = 1: 7 % for 5 %, 50 replicates a side).
     baseline_censored, treated_censored : float
         Shares of the replicates censored at `horizon`.
     """
@@ -325,6 +331,7 @@ class ExtensionFactor:
     is_restricted: bool
     is_lower_bound: bool
     logrank_p: float | None
+    ratio_p: float | None
     baseline_censored: float
     treated_censored: float
 
@@ -542,6 +549,7 @@ def extension_factor(
         is_restricted=unreached or (statistic == "mean" and (baseline.is_restricted or treated.is_restricted)),
         is_lower_bound=unreached or (whole_mean and treated.is_restricted),
         logrank_p=None if paired else _logrank_p(baseline, treated),
+        ratio_p=_ratio_p(baseline.times, treated.times, paired) if statistic == "mean" else None,
         baseline_censored=baseline.share_censored,
         treated_censored=treated.share_censored,
     )
@@ -645,6 +653,19 @@ def _survival_band(survival: np.ndarray, size: int, level: float) -> tuple[np.nd
     low = np.where(inner, np.exp(log_survival * factor), np.where(survival == 0, 0.0, edge))
     high = np.where(inner, np.exp(log_survival / factor), np.where(survival == 0, 1 - edge, 1.0))
     return low, high
+
+
+def _ratio_p(baseline: np.ndarray, treated: np.ndarray, paired: bool) -> float | None:
+    """Two-sided p-value of equal means, from the logarithm of their ratio; its error is that of the delta method."""
+    difference = math.log(treated.mean()) - math.log(baseline.mean()) if treated.any() else -math.inf
+    relative = [side / max(side.mean(), np.finfo(float).tiny) for side in (baseline, treated)]
+    if paired:
+        error = (relative[1] - relative[0]).std(ddof=1) / math.sqrt(baseline.size)
+    else:
+        error = math.sqrt(sum(side.var(ddof=1) / side.size for side in relative))
+    if error == 0:
+        return 1.0 if difference == 0 else None
+    return float(2 * stdtr(min(baseline.size, treated.size) - 1, -abs(difference) / error))
 
 
 def _logrank_p(baseline: FidelityInterval, treated: FidelityInterval) -> float | None:

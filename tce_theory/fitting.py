@@ -97,6 +97,28 @@ class Fit(Generic[ModelT]):
     vacuous: bool
     n_iter: int
 
+    @classmethod
+    def weighted(
+        cls,
+        model: ModelT,
+        objective: float,
+        weights: np.ndarray,
+        *,
+        n_iter: int,
+        vacuous: bool = False,
+        boundary: np.ndarray | None = None,
+    ) -> Fit[ModelT]:
+        """Make the result of a fit whose data have one weight each; `boundary` says which of them are on p = gamma."""
+        return Fit(
+            model=model,
+            objective=objective,
+            weights=weights,
+            masked_weight=float((1 - weights).sum()),
+            boundary_index=np.empty(0, np.int64) if boundary is None else np.flatnonzero(boundary),
+            vacuous=vacuous,
+            n_iter=n_iter,
+        )
+
     @property
     def boundary_weight(self) -> np.ndarray:
         """Weights of the data points (or classes) on the boundary, in the order of `boundary_index`."""

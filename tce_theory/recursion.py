@@ -94,7 +94,8 @@ def simulate(
         family: "underflow" (Gaussian families: the scale has left the range of a float, its logarithm goes on; a
         mixture stays as it is from there on), "fixation" (categorical: one class is left), "extinction" (Poisson: the
         rate is 0), "vanished" and "singular" (mixture: a component's weight or covariance). "unconverged" counts
-        the fits of a mixture that had not converged.
+        the fits of a mixture that had not converged; "unsolved" (Gaussian in d dimensions under absolute TCE) says
+        where a fit could not be certified and the replicate ended.
 
     Raises
     ------
@@ -433,6 +434,14 @@ def _warn(run: Run, loss: Loss, last_log_scales: list[np.ndarray]) -> None:
         share = vacuous / (run.replicates.size * run.generations)
         warnings.warn(
             f"{share:.2%} of the fits were vacuous at {loss!r}: the unmasked data determined none, a convention did",
+            StatisticalWarning,
+            stacklevel=3,
+        )
+    ended = int((run.events.get("unsolved", np.full(1, -1)) >= 0).sum())
+    if ended:
+        warnings.warn(
+            f"{ended} replicates ended at a fit that could not be certified (event 'unsolved'): their model stays what "
+            "it was",
             StatisticalWarning,
             stacklevel=3,
         )

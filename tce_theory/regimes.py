@@ -6,6 +6,7 @@ are fresh from generation 0, and whether what was drawn earlier is kept.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,18 +15,22 @@ from typing import Any
 import numpy as np
 
 from tce_theory.errors import DomainError
-from tce_theory.validation import number_in, positive_integer
+from tce_theory.validation import number_in, positive_integer, positive_number
 
 __all__ = [
     "Accumulate",
     "AccumulateSubsample",
     "FreshMix",
+    "GeometricGrowth",
+    "LinearGrowth",
     "Regime",
     "Replace",
     "Staged",
     "Supply",
     "sample_sizes",
 ]
+
+_LOG_LARGEST = 54 * math.log(2)  # beyond it a size is refused, and its power may be beyond a float
 
 FORGET, KEEP, SUBSAMPLE = 0, 1, 2
 """What becomes of the data of earlier generations; the numbers are those of the kernels."""
@@ -92,6 +97,8 @@ class Replace(Regime):
 class FreshMix(Regime):
     """Each point is fresh, from generation 0, with a probability; else it comes from the previous model.
 
+    What is fresh is never decoded. A `MarkovChain` draws whole sequences, which are fresh with that probability each.
+
     Parameters
     ----------
     fraction : float
@@ -122,7 +129,7 @@ class Accumulate(Regime):
     """Every generation is fitted to all data so far; each adds points drawn from the model before it.
 
     The first points come from generation 0, so that real data stay for ever, as a share that falls like 1/t (slug
-    `accumulate`; Gerstgrasser et al. 2024).
+    `accumulate`; Gerstgrasser et al. 2024). They are drawn as those of every model: decoded, if there is a `decoding`.
 
     Examples
     --------
@@ -199,6 +206,75 @@ class Staged(Regime):
             fresh=np.concatenate([own, after.fresh]),
             fresh_share=np.concatenate([np.zeros(own.size), after.fresh_share]),
         )
+
+
+@dataclass(frozen=True)
+class LinearGrowth:
+    """Sample sizes that grow by the same number of points a generation: an `n_samples` of `simulate`.
+
+    Parameters
+    ----------
+    first : int
+        Points of generation 1.
+    step : int
+        By which each generation has more than the one before; at least 0.
+
+    Raises
+    ------
+    DomainError
+        If a parameter is not admissible.
+
+    Examples
+    --------
+    >>> sample_sizes(LinearGrowth(100, 50), 4)
+    array([100, 150, 200, 250])
+    """
+
+    first: int
+    step: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", positive_integer("first", self.first))
+        object.__setattr__(self, "step", positive_integer("step", self.step, minimum=0))
+
+    def __call__(self, generation: int) -> int:
+        return self.first + self.step * (generation - 1)
+
+
+@dataclass(frozen=True)
+class GeometricGrowth:
+    """Sample sizes that grow by the same factor a generation, rounded: an `n_samples` of `simulate`.
+
+    Parameters
+    ----------
+    first : int
+        Points of generation 1.
+    ratio : float
+        Of a generation's size to that of the one before, at least 1.
+
+    Raises
+    ------
+    DomainError
+        If a parameter is not admissible; `sample_sizes` if a size leaves the range of exact integers, 2^53.
+
+    Examples
+    --------
+    >>> sample_sizes(GeometricGrowth(100, 1.5), 4)
+    array([100, 150, 225, 338])
+    """
+
+    first: int
+    ratio: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", positive_integer("first", self.first))
+        object.__setattr__(self, "ratio", positive_number("ratio", self.ratio))
+        if self.ratio < 1:
+            raise DomainError("ratio", self.ratio, "a finite number of at least 1")
+
+    def __call__(self, generation: int) -> int:
+        log_size = math.log(self.first) + (generation - 1) * math.log(self.ratio)
+        return round(self.first * self.ratio ** (generation - 1)) if log_size < _LOG_LARGEST else 2**54
 
 
 def sample_sizes(n_samples: int | Sequence[int] | Callable[[int], int], generations: int) -> np.ndarray:

@@ -65,7 +65,7 @@ def number_in(argument: str, value: Any, low: float, high: float, *, open_low: b
 def positive_integer(argument: str, value: Any, *, minimum: int = 1, maximum: int = 2**53) -> int:
     """Return `value` as an int of at least `minimum` (and at most `maximum`), or raise DomainError."""
     admissible = f"an integer of at least {minimum}"
-    if maximum < 2**53 or (isinstance(value, int) and value > maximum):
+    if maximum < 2**53 or (isinstance(value, (int, float)) and value > maximum):
         admissible += f" and at most {maximum if maximum.bit_count() > 1 else f'2**{maximum.bit_length() - 1}'}"
     if isinstance(value, (bool, np.bool_)):
         raise DomainError(argument, value, admissible)
@@ -94,6 +94,8 @@ def finite_array(argument: str, value: Any, *, ndim: int = 1, minimum_size: int 
     if np.ma.is_masked(value):
         raise DomainError(argument, "a masked array", f"{admissible}, none of them masked")
     try:
+        if np.iscomplexobj(value):  # imaginary parts would be dropped
+            raise TypeError
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise DomainError(argument, value, admissible) from None

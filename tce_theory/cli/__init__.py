@@ -8,7 +8,21 @@ function decorated by ``@app.command(cls=Command)``, and a line below. Options t
 dataclass, which `accepting` adds to their own.
 """
 
-from tce_theory.cli import demo, run, simulate, status, store, theory, verify
+from tce_theory.cli import choose_gamma, claims, demo, map, predict, run, simulate, status, store, theory, verify
 from tce_theory.cli._program import app, main
 
-__all__ = ["app", "demo", "main", "run", "simulate", "status", "store", "theory", "verify"]
+__all__ = [
+    "app",
+    "choose_gamma",
+    "claims",
+    "demo",
+    "main",
+    "map",
+    "predict",
+    "run",
+    "simulate",
+    "status",
+    "store",
+    "theory",
+    "verify",
+]

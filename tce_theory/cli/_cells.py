@@ -39,6 +39,8 @@ def in_words(value: Any) -> str:
             return str(value).lower()
         case float():
             return f"{value:.6g}"
+        case [list(), _, _, *_]:  # a matrix has its first row alone
+            return f"[{in_words(value[0])}, …] ({len(value)})"
         case list() | tuple():
             shown = ", ".join(in_words(item) for item in value[:_MOST_ENTRIES])
             return f"[{shown}]" if len(value) <= _MOST_ENTRIES else f"[{shown}, …] ({len(value)})"
@@ -169,18 +171,18 @@ def print_cells(
     for line in lines:
         table.add_row(*line or [gap] * len(headings))
     console.print()
-    if _fits(console, table):
+    if fits(console, table):
         console.print(table)
     else:
         for line in lines:
-            for text in [gap] if line is None else _record(headings, line, len(names), console.width):
+            for text in [gap] if line is None else record(headings, line, len(names), console.width):
                 console.print(text, soft_wrap=True, markup=False)
     console.print()
     if left_out:
         print_line(console, gap, f"{left_out:,} of {len(cells):,} cells are not shown")
 
 
-def _fits(console: "Console", table: "Table") -> bool:
+def fits(console: "Console", table: "Table") -> bool:
     """Say whether a table can be shown with nothing cut; a file or a pipe is made as wide as it needs."""
     from rich.measure import Measurement
 
@@ -190,7 +192,7 @@ def _fits(console: "Console", table: "Table") -> bool:
     return needed <= console.width
 
 
-def _record(headings: Sequence[str], line: Sequence[str], settings: int, width: int) -> Iterator[str]:
+def record(headings: Sequence[str], line: Sequence[str], settings: int, width: int) -> Iterator[str]:
     """Write a row of a table below each other: so many settings of a cell, and what is said of it."""
     entries = [f"{heading} {text}".replace(" ", "\xa0") for heading, text in zip(headings, line, strict=True)]
     for part, indent in ((entries[:settings], ""), (entries[settings:], "  ")):

@@ -2,23 +2,28 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tce_theory.cli._options import number
 from tce_theory.cli._program import BadInputError, reason
 from tce_theory.errors import DomainError
 
 if TYPE_CHECKING:
-    from tce_theory.models.base import Model
     from tce_theory.models.categorical import Categorical
+
+_OfText = TypeVar("_OfText")
+_MOST_CLASSES = 100_000_000
+"""Of a Zipf law; more would fill the memory of a laptop, and the system would end the program."""
 
 
 def zipf_model(text: str) -> "Categorical":
     from tce_theory.models.categorical import Categorical
 
     size, _, exponent = text.partition(":")
+    if not isinstance(number(size), str) and number(size) > _MOST_CLASSES:
+        raise DomainError("zipf", text, f"K or K:EXPONENT with at most {_MOST_CLASSES} classes K")
     try:
         return Categorical.zipf(number(size), number(exponent or "1"))
     except DomainError:
@@ -26,17 +31,16 @@ def zipf_model(text: str) -> "Categorical":
         raise DomainError("zipf", text, admissible) from None
 
 
-def text_model(path: Path | None, unit: str) -> tuple["Model", str]:
-    """Return the frequencies in a text, and where they come from."""
-    from tce_theory.models.categorical import Categorical
+def text_model(from_text: Callable[..., _OfText], path: Path | None, unit: str, **settings: Any) -> tuple[_OfText, str]:
+    """Return a family's model of a text, and where it comes from; without a path of the text that Python carries."""
     from tce_theory.models.text import standard_text
 
     kind = "characters" if unit == "char" else "words"
     if path is None:
-        model = Categorical.from_text(standard_text(), unit=unit)
+        model = from_text(standard_text(), unit=unit, **settings)
         return model, f"{kind} of the standard text, Python's help topics (no other source was given)"
     with _reading("text", path):
-        return Categorical.from_text(path, unit=unit), f"{kind} of {path}"
+        return from_text(path, unit=unit, **settings), f"{kind} of {path}"
 
 
 @contextlib.contextmanager
@@ -51,20 +55,30 @@ def _reading(argument: str, path: Path) -> Iterator[None]:
 
 def csv_column(argument: str, path: Path, column: str | None, no_header: bool) -> tuple[list[float], str]:
     """Return the numbers in a column of a CSV file, and what the column is called in messages."""
+    rows, name = csv_columns(argument, path, [column], no_header)
+    return [value for (value,) in rows], name
+
+
+def csv_columns(
+    argument: str, path: Path, columns: Sequence[str | None], no_header: bool
+) -> tuple[list[list[float]], str]:
+    """Return the numbers in columns of a CSV file, all columns if none is named, row by row, and their names."""
     rows = _csv_rows(argument, path)
     first = [cell.strip() for cell in rows[0]]
-    index = _column_index(first, column, no_header)
-    has_header = not no_header and first[index] != "" and isinstance(number(first[index]), str)
-    name = f"column {first[index]!r}" if has_header else f"column {index + 1}"
+    indices = [_column_index(first, column, no_header) for column in columns] or list(range(len(first)))
+    has_header = not no_header and any(first[index] and isinstance(number(first[index]), str) for index in indices)
+    names = [repr(first[index]) if has_header else str(index + 1) for index in indices]
     values = []
     for row_number, row in enumerate(rows[has_header:], 1 + has_header):
-        cell = row[index].strip() if index < len(row) else ""
-        values.append(_float(cell))
-        if not math.isfinite(values[-1]):
-            raise BadInputError(f"{path}: row {row_number}, {name} must be a finite number, got {cell!r}")
+        cells = [row[index].strip() if index < len(row) else "" for index in indices]
+        values.append([_float(cell) for cell in cells])
+        for name, cell, value in zip(names, cells, values[-1], strict=True):
+            if not math.isfinite(value):
+                raise BadInputError(f"{path}: row {row_number}, column {name} must be a finite number, got {cell!r}")
+    called = f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
     if not values:
-        raise BadInputError(f"{path}: {name} must have numbers below its header, got none")
-    return values, name
+        raise BadInputError(f"{path}: {called} must have numbers below its header, got none")
+    return values, called
 
 
 def _float(cell: str) -> float:

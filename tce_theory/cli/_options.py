@@ -3,10 +3,11 @@
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +18,9 @@ PLOT_SUFFIXES = (".pdf", ".png", ".svg")
 
 ZERO = "Generation 0"
 SIZES = "Recursion"
+REGIME = "Data regime"
 LOSS = "Loss"
+DECODING = "Decoding (at most one)"
 FIDELITY = "Fidelity interval"
 OUTPUT = "Output"
 
@@ -50,21 +53,22 @@ Quiet = Annotated[bool, flag("--quiet", OUTPUT, "Show no progress; results are p
 Jobs = Annotated[int, numeric("--jobs", SIZES, "Workers; -1 for one a processor. Results do not depend on it.")]
 
 
-_Settings = TypeVar("_Settings")
-
-
-def accepting(settings: Callable[..., _Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a command take the fields of a dataclass as options, after its own, and hand them over as one object."""
-    shared = list(inspect.signature(settings).parameters.values())
+def accepting(*settings: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take the fields of dataclasses as options, after its own, and hand them over as objects."""
+    fields = [list(inspect.signature(setting).parameters.values()) for setting in settings]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(command).parameters.values())[1:]
+        own = list(inspect.signature(command).parameters.values())[len(settings) :]
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            command(settings(**{item.name: given.pop(item.name) for item in shared}), **given)
+            objects = [
+                setting(**{item.name: given.pop(item.name) for item in items})
+                for setting, items in zip(settings, fields, strict=True)
+            ]
+            command(*objects, **given)
 
-        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature([*own, *itertools.chain(*fields)])  # type: ignore[attr-defined]
         return run
 
     return decorate
@@ -77,12 +81,28 @@ def numbers(argument: str, text: str, admissible: str) -> list[float]:
     return values
 
 
+def matrix(argument: str, text: str, admissible: str) -> list[list[float]]:
+    """Read rows of numbers, with commas in a row and semicolons between rows."""
+    rows = [numbers(argument, row, admissible) for row in text.split(";")]
+    if len({len(row) for row in rows}) != 1:
+        raise DomainError(argument, text, admissible)
+    return rows
+
+
 def as_option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
 def is_given(value: Any) -> bool:
     return value is not None and value is not False
+
+
+def given_one(settings: dict[str, Any]) -> str | None:
+    """Return which of several options that exclude each other was given, if any was."""
+    given = [name for name, value in settings.items() if is_given(value)]
+    if len(given) > 1:
+        raise BadInputError(f"{' and '.join(map(as_option, given))} do not go together: give one of them")
+    return given[0] if given else None
 
 
 def refuse(settings: dict[str, Any], needed: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from tce_theory.cli._output import PLAIN_SIGNS
 from tce_theory.errors import (
@@ -60,7 +60,20 @@ class Failure(Exception):
         self.exit_code = exit_code
 
 
+class _Program(TyperGroup):
+    """Lists its commands in the order in which people come to them; what is not named here comes last."""
+
+    _ORDER = (
+        "demo", "simulate", "choose-gamma", "map", "predict", "claims", "run", "status", "store", "theory", "verify",
+    )  # fmt: skip
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: self._ORDER.index(name) if name in self._ORDER else len(self._ORDER))
+
+
 app = typer.Typer(
+    cls=_Program,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 a check failed, 2 bad input, 130 after Ctrl-C.",
@@ -209,7 +222,8 @@ def _usage_line(error: Any) -> str:
         case "MissingParameter":
             return f"{where}: {error.param.opts[0]} is missing: {error.param.help}"
     message: str = error.format_message().rstrip(".")
-    commands = getattr(error.ctx.command, "commands", {}) if error.ctx else {}
+    group = error.ctx.command if error.ctx else None
+    commands = group.list_commands(error.ctx) if isinstance(group, TyperGroup) else []
     if commands and "Did you mean" not in message:
         message += f"; the commands are {', '.join(commands)}"
     return f"{where}: {message[0].lower()}{message[1:]}"

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +34,10 @@ from tce_theory.cli._output import output_console, print_event, print_json, prin
 from tce_theory.cli._program import BadInputError, Command, Failure, InterruptedWorkError, app
 from tce_theory.errors import DomainError, StoreError
 
+__all__ = ["RunOptions", "Watch", "execute", "is_store"]
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
     from tce_theory.experiments.blocks import BlockError, BlockResult, Task
@@ -96,11 +99,32 @@ def run(
 
     Example: tce run simulations/smoke.toml
     """
+    execute(
+        file,
+        options.store or Path(f"{file.stem}.sqlite"),
+        options,
+        ["tce", *context.obj],
+        lambda watch, experiment: watch.end(experiment),
+    )
+
+
+def execute(
+    file: Path,
+    path: Path,
+    options: RunOptions,
+    command: Sequence[str],
+    report: Callable[["Watch", "Experiment"], None],
+    check: Callable[["Definition"], None] = lambda definition: None,
+) -> None:
+    """Run a definition, or show what that would take, with a report at the end; `command` is what the user wrote.
+
+    `check` refuses definitions of which there would be nothing to report.
+    """
     from tce_theory.validation import one_of
 
     one_of("backend", options.backend, _BACKENDS)
     definition = _read(file, options.seed)
-    path = options.store or Path(f"{file.stem}.sqlite")
+    check(definition)
     if options.backend != "dask":
         refuse({"scheduler": options.scheduler}, "--backend dask")
     plan = _plan(definition, path, options)
@@ -110,23 +134,28 @@ def run(
     _refuse_growth(plan)
     if plan.stranger and not options.json:
         print_line(output_console(), "note", plan.stranger)
-    command = ["tce", *context.obj]
     with _watching(options, definition, path) as watch:
         try:
             experiment = _run(watch, options)
-            watch.end(experiment)
+            watch.close()
+            report(watch, experiment)
         except KeyboardInterrupt:
             raise InterruptedWorkError(f"interrupted: {watch.interrupt()}; to go on: {shlex.join(command)}") from None
     _refuse_failures(experiment, command)
+
+
+def is_store(file: Path) -> bool:
+    """Return whether a file is a store, and not a definition."""
+    with file.open("rb") as content:
+        return content.read(len(_STORE_START)) == _STORE_START
 
 
 def _read(file: Path, seed: Any) -> "Definition":
     from tce_theory.experiments.definition import Definition
     from tce_theory.validation import positive_integer
 
-    with file.open("rb") as content:
-        if content.read(len(_STORE_START)) == _STORE_START:
-            raise BadInputError(f"{file}: it is a store, and not a definition in TOML; tce status shows what it holds")
+    if is_store(file):
+        raise BadInputError(f"{file}: it is a store, and not a definition in TOML; tce status shows what it holds")
     return Definition.read(file, seed=None if seed is None else positive_integer("seed", seed, minimum=0))
 
 
@@ -136,7 +165,9 @@ def _refuse_failures(experiment: "Experiment", command: Sequence[str]) -> None:
     if failed:
         again = command if "--retry-failed" in command else [*command, "--retry-failed"]
         number = f"{len(failed)} of {count(len(experiment.cells), 'cell')} failed"
-        raise Failure(f"tce run: {number}, the first with {failed[0].error}; to retry: {shlex.join(again)}", _FAILED)
+        raise Failure(
+            f"tce {command[1]}: {number}, the first with {failed[0].error}; to retry: {shlex.join(again)}", _FAILED
+        )
 
 
 # ------------------------------------------------------------------------------------------------------- the plan
@@ -282,7 +313,7 @@ def _as_json(plan: _Plan, cost: "Estimate") -> dict[str, Any]:
 # -------------------------------------------------------------------------------------------------------- the run
 
 
-def _run(watch: "_Watch", options: RunOptions) -> "Experiment":
+def _run(watch: "Watch", options: RunOptions) -> "Experiment":
     from tce_theory.experiments.results import load
     from tce_theory.experiments.runner import run as run_definition
 
@@ -333,12 +364,12 @@ def _client(kind: Any, address: str) -> Any:
 
 
 @contextlib.contextmanager
-def _watching(options: RunOptions, definition: "Definition", path: Path) -> "Iterator[_Watch]":
+def _watching(options: RunOptions, definition: "Definition", path: Path) -> "Iterator[Watch]":
     """Watch a run: with events for machines, a bar if the standard error stream is a terminal, else some lines."""
     if options.json:
         yield _Events(definition, path)
     elif options.quiet:
-        yield _Watch(definition, path)
+        yield Watch(definition, path)
     elif not sys.stderr.isatty():
         yield _Lines(definition, path)
     else:
@@ -368,7 +399,7 @@ def _there(definition: "Definition", path: Path, tasks: "list[Task]") -> tuple[i
     return len(planned(definition, None)) - lacking, lacking - len(tasks)
 
 
-class _Watch:
+class Watch:
     """What a run has done so far."""
 
     def __init__(self, definition: "Definition", path: Path) -> None:
@@ -412,11 +443,19 @@ class _Watch:
         self.finished = kept - self.there
         return f"{kept:,} of {count(self.there + self.planned, 'block')} are kept in {self.path}"
 
+    def close(self) -> None:
+        """Take down what shows how far the work is."""
+
     def end(self, experiment: "Experiment") -> None:
+        """Report what was found."""
         console = output_console()
         print_head(console, experiment)
         print_settings(console, experiment.cells)
         print_results(console, experiment)
+        self.end_of_work(console)
+
+    def end_of_work(self, console: "Console") -> None:
+        """Say what was done, and where it is."""
         print_line(console, "run", self._in_words())
         print_line(console, "store", f"{self.path}, {size_in_words(self.path.stat().st_size)}")
         if self.others:
@@ -436,7 +475,7 @@ class _Watch:
         return "; ".join(part for part, number in parts.items() if number)
 
 
-class _Events(_Watch):
+class _Events(Watch):
     """Prints what happens as JSON, one object a line."""
 
     def start(self, tasks: "list[Task]") -> None:
@@ -472,7 +511,7 @@ class _Events(_Watch):
         )
 
 
-class _Measuring(_Watch):
+class _Measuring(Watch):
     """Measures the work that is done."""
 
     def __init__(self, definition: "Definition", path: Path) -> None:
@@ -533,6 +572,5 @@ class _Bar(_Measuring):
         work = self.work[block.key, block.rows.start]
         self.progress.update(self.bar, advance=work, cells=self._cells(), failures=self._failures())
 
-    def end(self, experiment: "Experiment") -> None:
+    def close(self) -> None:
         self.progress.stop()
-        super().end(experiment)

@@ -9,11 +9,19 @@ _HOMES = {
     "FirstPassageLaw": "law",
     "QuasiStationaryLaw": "two_class",
     "TwoClassChain": "two_class",
+    "fidelity_law": "fidelity",
     "gaussian_first_passage": "first_passage",
     "log_variance_cdf": "log_variance",
 }
 
-__all__ = ["FirstPassageLaw", "QuasiStationaryLaw", "TwoClassChain", "gaussian_first_passage", "log_variance_cdf"]
+__all__ = [
+    "FirstPassageLaw",
+    "QuasiStationaryLaw",
+    "TwoClassChain",
+    "fidelity_law",
+    "gaussian_first_passage",
+    "log_variance_cdf",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -29,9 +29,9 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,24 +42,24 @@ from tce_theory.decoding import Decoding
 from tce_theory.errors import DefinitionError, DomainError, UnsupportedCombinationError
 from tce_theory.experiments.blocks import block_length
 from tce_theory.experiments.schema import (
-    CONSTRUCTORS,
     REQUIRED,
     SEVERAL,
+    TABLES,
     CaseTable,
     CriterionTable,
     DefinitionTable,
+    GammaOverPeak,
     Swept,
     Table,
     hint,
+    made,
     plain,
     shown,
     validated,
 )
 from tce_theory.fidelity import fidelity_interval
-from tce_theory.losses import CrossEntropy, Loss
+from tce_theory.losses import Loss
 from tce_theory.models.base import Model, Recursion
-from tce_theory.models.categorical import Categorical
-from tce_theory.models.text import standard_text
 from tce_theory.recursion import block_generator, simulate_part
 from tce_theory.regimes import Regime, Replace, Staged, sample_sizes
 from tce_theory.validation import positive_integer
@@ -68,7 +68,6 @@ __all__ = ["Cell", "Criterion", "Definition"]
 
 _MOST_CELLS = 1_000_000
 _MOST_BLOCKS = 1_000_000
-_MOST_CLASSES = 10_000_000
 _MOST_BYTES = 10**9 - 4096
 """What a block may take: SQLite holds 10^9 bytes in a value, and an array has a header there."""
 _BIT_GENERATOR = type(block_generator(0, 0).bit_generator).__name__
@@ -96,8 +95,9 @@ class Cell:
     ----------
     settings : dict
         What the definition says of it, by dotted names such as "loss.gamma", in JSON's types.
-    model, loss, regime, n_samples, generations, replicates, metrics, sampler, seed
-        Arguments of `tce_theory.simulate`; `seed` is the stream of this cell alone, unless the definition is coupled.
+    model, loss, regime, decoding, n_samples, generations, replicates, metrics, sampler, seed
+        Arguments of `tce_theory.simulate`; `n_samples` is a tuple where it differs between generations, and `seed` is
+        the stream of this cell alone, unless the definition is coupled.
     fidelity : tuple of Criterion
     key : str
         Names the cell in a store.
@@ -108,7 +108,7 @@ class Cell:
     loss: Loss
     regime: Regime
     decoding: Decoding | None
-    n_samples: int
+    n_samples: int | tuple[int, ...]
     generations: int
     replicates: int
     metrics: tuple[str, ...]
@@ -128,7 +128,7 @@ class Cell:
                 "loss_parameters": {item.name: getattr(self.loss, item.name) for item in fields(self.loss)},  # type: ignore[arg-type]
                 "regime": repr(self.regime),
                 "decoding": None if self.decoding is None else repr(self.decoding),
-                "n_samples": self.n_samples,
+                "n_samples": self.n_samples if isinstance(self.n_samples, int) else list(self.n_samples),
                 "generations": self.generations,
                 "replicates": self.replicates,
                 "seed": self.seed,
@@ -323,12 +323,12 @@ def _choices(entry: _Entry, name: str, combine: str) -> list[_Choice]:
                 choices += _choices(_Entry(item, as_written, f"{path}[{index}]"), name, combine)
                 _limit(len(choices), f"{len(choices)} of {path}")
             return choices
-        case Table():
+        case Table() if written:
             inner = {key: _Entry(getattr(node, key), value, f"{path}.{key}") for key, value in written.items()}
             parts = {item.path: _choices(item, f"{name}.{key}", combine) for key, item in inner.items()}
             rows = _combined(parts, combine)
             return [{key: given for part in row for key, given in part.items()} for row in rows]
-    return [{name: _Given(node, path)}]
+    return [{name: _Given(written, path)}]
 
 
 def _combined(columns: Mapping[str, Sequence[Any]], combine: str, already: int = 0) -> Iterator[tuple[Any, ...]]:
@@ -364,7 +364,7 @@ def _limit_blocks(cells: Iterable[Cell]) -> None:
         number, cell = max(found.values(), key=lambda item: item[0])
         raise DefinitionError(
             f"the number of blocks must be at most {_MOST_BLOCKS}, got {total} ({number} in the cell with replicates = "
-            f"{cell.replicates}, generations = {cell.generations}, n_samples = {cell.n_samples})"
+            f"{cell.replicates}, generations = {cell.generations}, n_samples = {shown(cell.n_samples)})"
         )
 
 
@@ -386,6 +386,8 @@ class _Builder:
         self.folder, self.coupled = folder, coupled
         self._parts: dict[tuple[str, str], Any] = {}
         self._options: dict[tuple[str, str], list[_Option]] = {}
+        self._losses: dict[tuple[int, int], Loss] = {}
+        self._sizes: dict[tuple[Any, int], int | tuple[int, ...]] = {}
         self._identities: dict[int, str] = {}
         self._streams: dict[tuple[Any, ...], int] = {}
         self._criteria: dict[str, tuple[Criterion, ...]] = {}
@@ -411,7 +413,7 @@ class _Builder:
     def _option(self, name: str, choice: _Choice, path: str) -> _Option:
         settings = {key: given.value for key, given in choice.items()}
         try:
-            if name in CONSTRUCTORS:
+            if name in TABLES and name not in settings:
                 value = self._part(name, {key.removeprefix(f"{name}."): item for key, item in settings.items()})
             elif name in _LEAST:
                 limit = {"maximum": 2**128} if name == "seed" else {}
@@ -425,48 +427,42 @@ class _Builder:
     def _part(self, name: str, given: dict[str, Any]) -> Any:
         label = name, json.dumps(given, sort_keys=True)
         if label not in self._parts:
-            word = given.pop("family" if name == "model" else "name")
-            if later := {key: given.pop(key) for key in list(given) if key.startswith("then.")}:
-                given["then"] = self._part(name, {key.removeprefix("then."): value for key, value in later.items()})
-            make = self._categorical if word == "categorical" else CONSTRUCTORS[name][word]
-            self._parts[label] = make(**given)
+            self._parts[label] = made(name, given, self.folder)
         return self._parts[label]
 
-    def _categorical(self, unit: str = "word", **source: Any) -> Categorical:
-        match source:
-            case {"probs": probs}:
-                return Categorical(probs)
-            case {"counts": counts}:
-                return Categorical.from_counts(counts)
-            case {"text": name}:
-                return self._from_text(name, unit)
-            case {"zipf.size": size}:
-                positive_integer("size", size, maximum=_MOST_CLASSES)
-                return Categorical.zipf(size, source.get("zipf.exponent", 1.0))
-        return Categorical.from_text(standard_text(), unit=unit)
+    def _loss_for(self, model: Model, loss: Loss | GammaOverPeak) -> Loss:
+        """Return the loss, whose threshold may depend on the model."""
+        if isinstance(loss, Loss):
+            return loss
+        label = id(loss), id(model)
+        if label not in self._losses:
+            self._losses[label] = loss.loss_for(model)
+        return self._losses[label]
 
-    def _from_text(self, name: str, unit: str) -> Categorical:
-        path = self.folder / os.path.expanduser(name)
-        try:
-            return Categorical.from_text(path, unit=unit)
-        except DomainError as error:
-            admissible = error.admissible
-        except OSError as error:
-            tried = repr(os.path.abspath(path))
-            admissible = f"a file that can be read ({error.strerror or type(error).__name__}: {tried})"
-        except ValueError as error:  # no name of a file at all
-            admissible = f"a file that can be read ({error})"
-        raise DomainError("text", name, admissible)
+    def _sizes_of(self, n_samples: Any, generations: int) -> int | tuple[int, ...]:
+        """Return the sample size of all generations, or of each if they are not the same."""
+        label = n_samples, generations
+        if isinstance(n_samples, int):
+            return n_samples
+        if label not in self._sizes:
+            if generations > _LONGEST_SCHEDULE:
+                admissible = f"at most {_LONGEST_SCHEDULE} where the sample size is not the same for all of them"
+                raise DomainError("generations", generations, admissible)
+            sizes = tuple(sample_sizes(n_samples, generations).tolist())
+            self._sizes[label] = sizes[0] if len({*sizes}) == 1 else sizes
+        return self._sizes[label]
 
     def _cell(self, case: _Case, columns: Mapping[str, list[_Option]], row: Mapping[str, _Option]) -> Cell:
-        model, loss = row["model"].value, row["loss"].value
+        model = row["model"].value
         regime = row["regime"].value if "regime" in row else _REPLACE
         decoding = row["decoding"].value if "decoding" in row else None
         sampler = row["sampler"].value if "sampler" in row else "auto"
         n_samples, generations, replicates, seed = (row[name].value for name in _LEAST)
         try:
+            loss = self._loss_for(model, row["loss"].value)
+            n_samples = self._sizes_of(n_samples, generations)
             stream_size = self._checked(model, loss, regime, decoding, n_samples, generations, sampler)
-            metrics, fidelity = self._measures(model, case)
+            metrics, fidelity = self._measures(model, case, partial(_shortest, loss, regime, n_samples))
             _check_size(generations, min(stream_size, replicates), len(metrics))
         except (DomainError, UnsupportedCombinationError, _MeasureError) as error:
             raise DefinitionError(_with_cell(error, case, columns, row)) from None
@@ -474,7 +470,7 @@ class _Builder:
             "model": self._identity(model),
             "loss": self._identity(loss),
             "regime": self._identity(regime),
-            "n_samples": n_samples,
+            "n_samples": n_samples if isinstance(n_samples, int) else _digest(n_samples),
             "sampler": sampler,
             "generations": generations,
             **({} if decoding is None else {"decoding": self._identity(decoding)}),
@@ -509,13 +505,14 @@ class _Builder:
         loss: Loss,
         regime: Regime,
         decoding: Decoding | None,
-        n_samples: int,
+        n_samples: int | tuple[int, ...],
         generations: int,
         sampler: str,
     ) -> int:
         """Return how many replicates share a stream of random numbers at most, after checking what goes with what."""
         # a schedule with stages alone can be too short for the generations; what is kept can only make streams smaller
-        length = min(generations, _LONGEST_SCHEDULE) if isinstance(regime, Staged) else 1
+        is_schedule = isinstance(regime, Staged) or not isinstance(n_samples, int)
+        length = min(generations, _LONGEST_SCHEDULE) if is_schedule else 1
         label = id(model), id(loss), id(regime), id(decoding), n_samples, length, sampler
         if label not in self._streams:
             model.check(loss, regime, decoding)
@@ -528,7 +525,9 @@ class _Builder:
             self._identities[id(part)] = _digest(identity(part))
         return self._identities[id(part)]
 
-    def _measures(self, model: Model, case: _Case) -> tuple[tuple[str, ...], tuple[Criterion, ...]]:
+    def _measures(
+        self, model: Model, case: _Case, shortest: Callable[[Model], Recursion]
+    ) -> tuple[tuple[str, ...], tuple[Criterion, ...]]:
         """Return metrics and criteria, after checking them for this model."""
         wanted, criteria = (case.entries.get(name) for name in ("metrics", "fidelity"))
         label = id(model), wanted and wanted.path, criteria and criteria.path
@@ -538,17 +537,19 @@ class _Builder:
                 metrics = wanted.node
                 for index, metric in enumerate(metrics):
                     _check_metric(model, metric, f"{wanted.path}[{index}]")
-            fidelity = self._criteria_of(model, criteria) if criteria is not None else ()
+            fidelity = self._criteria_of(model, criteria, shortest) if criteria is not None else ()
             names = {*metrics, *(criterion.metric for criterion in fidelity)}
             self._measured[label] = tuple(sorted(names)), fidelity
         return self._measured[label]
 
-    def _criteria_of(self, model: Model, entry: _Entry) -> tuple[Criterion, ...]:
+    def _criteria_of(
+        self, model: Model, entry: _Entry, shortest: Callable[[Model], Recursion]
+    ) -> tuple[Criterion, ...]:
         paths = [f"{entry.path}[{index}]" for index in range(len(entry.node))]
         if entry.path not in self._criteria:
             self._criteria[entry.path] = tuple(map(_criterion, entry.node, paths))
         for criterion, path in zip(self._criteria[entry.path], paths, strict=True):
-            _check_criterion(model, criterion, path)
+            _check_criterion(model, criterion, path, shortest)
         return self._criteria[entry.path]
 
 
@@ -592,13 +593,18 @@ def _criterion(table: CriterionTable, path: str) -> Criterion:
     return criterion
 
 
-def _check_criterion(model: Model, criterion: Criterion, path: str) -> None:
+def _shortest(loss: Loss, regime: Regime, n_samples: int | tuple[int, ...], model: Model) -> Recursion:
+    """Return the recursion of one generation: of a setting that has been checked, for any other may be refused."""
+    size = n_samples if isinstance(n_samples, int) else n_samples[0]
+    return model.recursion(loss, sample_sizes(size, 1), regime, "auto")
+
+
+def _check_criterion(model: Model, criterion: Criterion, path: str, shortest: Callable[[Model], Recursion]) -> None:
     """Refuse another family's metric, and a share of what the shortest run shows not to be positive at generation 0."""
     _check_metric(model, criterion.metric, f"{path}.metric")
     if not criterion.relative:
         return
-    recursion = model.recursion(CrossEntropy(), sample_sizes(2, 1), _REPLACE, "auto")
-    block = simulate_part(recursion, range(1), metrics=[criterion.metric], seed=0)
+    block = simulate_part(shortest(model), range(1), metrics=[criterion.metric], seed=0)
     assert block is not None  # nothing stops it
     start = float(block.metrics[criterion.metric][0, 0])
     if not 0 < start < math.inf:
@@ -636,8 +642,9 @@ def _advice(error: str, text: str) -> str:
 def _at_its_path(error: DomainError, choice: _Choice, path: str) -> str:
     """Say where in the file the value stands that a constructor refuses."""
     for name, given in choice.items():
-        if name.rpartition(".")[2] == error.argument:
-            return f"{given.path} must be {error.admissible}, got {shown(error.value)}"
+        whole, _, last = error.argument.rpartition(" ")  # the argument, or such as "row 1 of" it
+        if name.rpartition(".")[2] == last:
+            return f"{whole} {given.path} must be {error.admissible}, got {shown(error.value)}".lstrip()
     return f"{path}: {error}" if path else str(error)
 
 

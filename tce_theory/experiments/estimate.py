@@ -119,9 +119,9 @@ class _Work:
         """Random numbers of a stream if nothing dies out, and some for what surrounds them."""
         return self.stream * self.cell.generations * self.cell.recursion.cost + _NUMBERS_AROUND
 
-    def order(self) -> tuple[float, int, int, int]:
+    def order(self) -> tuple[float, float, int, int]:
         """Key by which the cells of a group are sorted: what the time of a random number depends on, too."""
-        return self.cell.recursion.cost, self.cell.n_samples, self.cell.generations, self.stream
+        return self.cell.recursion.cost, float(np.mean(self.cell.n_samples)), self.cell.generations, self.stream
 
 
 def _stored(size: int) -> int:
@@ -138,8 +138,8 @@ def _works(tasks: Iterable[Task]) -> Iterable[_Work]:
 
 
 def _group(cell: Cell) -> tuple[Any, ...]:
-    """Return what decides the speed beside numbers: family, loss and mask, regime, and what is drawn."""
-    parts = (cell.model, cell.loss, cell.regime)
+    """Return what decides the speed beside numbers: family, loss and mask, regime, decoding, and what is drawn."""
+    parts = [part for part in (cell.model, cell.loss, cell.regime, cell.decoding) if part is not None]
     words = (getattr(part, item.name) for part in parts for item in fields(part))  # type: ignore[arg-type]
     return *map(type, parts), cell.recursion.stream, *(word for word in words if isinstance(word, (bool, str)))
 

@@ -22,12 +22,16 @@ Index = tuple[int, ...]
 
 _UNITS = {
     **dict.fromkeys(("entropy", "kl_from_origin", "kl_to_origin"), "nat"),
-    **dict.fromkeys(("tv", "heterozygosity", "support_fraction", "max_prob"), "1"),
+    **dict.fromkeys(("entropy_rate", "kl_rate_from_origin", "kl_rate_to_origin"), "nat"),
+    **dict.fromkeys(("tv", "heterozygosity", "support_fraction", "max_prob", "absorbing_share"), "1"),
+    "longest_cycle": "tokens",
     "support": "classes",
     "masked_weight": "points",
     "vacuous": "generations",
     "generation": "generations",
 }
+_WORDS = ("name", "family", "growth")
+"""Settings that choose a table."""
 _ORDER = ("model", "loss", "regime", "decoding", "n_samples", "generations", "replicates", "sampler", "seed")
 
 
@@ -134,16 +138,16 @@ def _label(top: str, part: Mapping[str, Any], differing: Sequence[str]) -> str:
     if top in part:
         return str(part[top])
     named = {name.removeprefix(f"{top}."): value for name, value in part.items()}
-    head = named.get("name") or named.get("family") or top
+    head = next((named[word] for word in _WORDS if word in named), top)
     shown = [name.removeprefix(f"{top}.") for name in differing if name in part]
-    given = ", ".join(f"{name}={tables.short(named[name])}" for name in shown if name not in ("name", "family"))
+    given = ", ".join(f"{name}={tables.short(named[name])}" for name in shown if name not in _WORDS)
     return f"{head}({given})" if given else str(head)
 
 
 def _name(setting: str, taken: Container[str]) -> str:
     """Return the last part of a dotted name, or the whole one if that is taken."""
     last = setting.rpartition(".")[2]
-    return setting.replace(".", "_") if last in taken or last in ("name", "family") else last
+    return setting.replace(".", "_") if last in taken or last in _WORDS else last
 
 
 def _is_number(value: Any) -> bool:

@@ -79,6 +79,12 @@ class StoredCell:
         return int(self._provenance["generations"])
 
     @property
+    def loss_parameters(self) -> Mapping[str, Any]:
+        """Parameters of its loss by name, those that the definition leaves out among them."""
+        parameters: Mapping[str, Any] = self._provenance["loss_parameters"]
+        return parameters
+
+    @property
     def seed(self) -> int:
         """Seed with which `tce_theory.simulate` gives the same run, bit for bit."""
         return int(self._provenance["seed"])
@@ -285,10 +291,11 @@ class Experiment:
         -------
         list of dict
             A row for each cell that is no baseline, and each of its criteria: "cell", the settings that vary, "key",
-            "status", "baseline" (index of its cell), "criterion"; "ratio" of the means, "low", "high", "logrank_p",
-            "paired", "horizon", "is_restricted" and "is_lower_bound" as in `tce_theory.ExtensionFactor`; and "notes":
-            warnings, or why there is no value (None). Cells that share their noise, for which they need the same number
-            of generations, are compared pair by pair, on the replicates that both have.
+            "status", "baseline" (index of its cell), "criterion"; "ratio" of the means, "low", "high", "ratio_p",
+            "logrank_p", "paired", "horizon", "is_restricted", "is_lower_bound", "baseline_censored" and
+            "treated_censored" as in `tce_theory.ExtensionFactor`; and "notes": warnings, or why there is no value
+            (None). Cells that share their noise, for which they need the same number of generations, are compared pair
+            by pair, on the replicates that both have.
 
         Raises
         ------

@@ -1,8 +1,9 @@
 """The schema of a definition: what its tables hold, as pydantic models, and the errors of those in one line.
 
 A setting that can vary is given as one value, as a list, or as a range, and read as `Swept`. The tables of models,
-losses and regimes have the parameters of their constructors: a new one is a line of `CONSTRUCTORS`. The schema checks
-names, types and choices; what numbers are admissible is checked by the constructors themselves, value by value.
+losses, regimes and so on have the parameters of their constructors, and know how to make what they stand for: a new one
+is a line of `TABLES`. The schema checks names, types and choices; what numbers are admissible is checked by the
+constructors themselves, value by value.
 
 ``python -m tce_theory.experiments.schema`` writes the JSON schema, with which editors complete and check a definition.
 """
@@ -17,7 +18,7 @@ import math
 import operator
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
@@ -41,27 +42,44 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tce_theory.decoding import Temperature, TopK, TopP, VarianceScaling
-from tce_theory.errors import DefinitionError
+from tce_theory.errors import DefinitionError, DomainError
 from tce_theory.files import write_atomically
 from tce_theory.losses import CrossEntropy, FocalLoss, SmoothTruncatedCrossEntropy, TruncatedCrossEntropy
+from tce_theory.models.base import Model
 from tce_theory.models.bernoulli import Bernoulli
 from tce_theory.models.categorical import Categorical
 from tce_theory.models.gaussian import Gaussian
+from tce_theory.models.markov import MarkovChain
+from tce_theory.models.mixture import GaussianMixture
+from tce_theory.models.multivariate import MultivariateGaussian
 from tce_theory.models.poisson import Poisson
-from tce_theory.regimes import Accumulate, AccumulateSubsample, FreshMix, Replace, Staged
+from tce_theory.models.regression import LinearRegression
+from tce_theory.models.text import standard_text
+from tce_theory.regimes import (
+    Accumulate,
+    AccumulateSubsample,
+    FreshMix,
+    GeometricGrowth,
+    LinearGrowth,
+    Replace,
+    Staged,
+)
+from tce_theory.validation import positive_integer, positive_number
 
 __all__ = [
-    "CONSTRUCTORS",
     "REQUIRED",
     "SCHEMA_FILE",
     "SEVERAL",
+    "TABLES",
     "CaseTable",
     "CriterionTable",
     "DefinitionTable",
+    "GammaOverPeak",
     "Swept",
     "Table",
     "hint",
     "json_schema",
+    "made",
     "plain",
     "shown",
     "validated",
@@ -72,33 +90,8 @@ SCHEMA_FILE = Path(__file__).with_name("definition.schema.json")
 REQUIRED = ("model", "loss", "n_samples", "generations", "replicates", "seed")
 SEVERAL = ("model", "loss", "regime", "cases", "fidelity")
 """Of these a file can have several tables."""
-CONSTRUCTORS: dict[str, dict[str, Callable[..., Any]]] = {
-    "model": {"gaussian": Gaussian, "categorical": Categorical, "bernoulli": Bernoulli, "poisson": Poisson},
-    "loss": {
-        "ce": CrossEntropy,
-        "tce": TruncatedCrossEntropy,
-        "focal": FocalLoss,
-        "smooth": SmoothTruncatedCrossEntropy,
-    },
-    "regime": {
-        "replace": Replace,
-        "fresh-mix": FreshMix,
-        "accumulate": Accumulate,
-        "accumulate-subsample": AccumulateSubsample,
-        "staged": Staged,
-    },
-    "decoding": {
-        "tempered": Temperature,
-        "top-k": TopK,
-        "top-p": TopP,
-        "variance-scaling": VarianceScaling,
-    },
-}
-"""What the words of a definition stand for. Their tables have the parameters of these; categorical and staged have
-tables of their own."""
-
 _MOST_VALUES = 1_000_000
-_MOST_CLASSES = 10_000_000
+_MOST_CLASSES, _MOST_MODES, _MOST_DIMENSIONS = 10_000_000, 10_000, 100
 _DEEPEST = 20
 _ONLY_IN_PYTHON = {
     "weighted": (
@@ -208,34 +201,74 @@ Integer: TypeAlias = Annotated[
 ]
 Boolean: TypeAlias = Annotated[bool, Strict()]
 Word: TypeAlias = Annotated[str, Strict()]
-Vector: TypeAlias = Annotated[list[Number], Field(min_length=1)]
-_TYPES = {"float": Number, "int": Integer, "bool": Boolean, "str": Word}
+_TYPES = {"float": Number, "float | None": Number, "int": Integer, "bool": Boolean, "str": Word}
+_LENGTH, _NOT_EMPTY = Field(min_length=1, max_length=_MOST_VALUES), Field(min_length=1)
+_DEEPEST_ARRAY = 3
 
 
 def _form(given: Any) -> str:
     return "several" if isinstance(given, list) else "range" if isinstance(given, dict) else "one"
 
 
-def _form_of_vector(given: Any) -> str:
-    return "several" if isinstance(given, list) and any(isinstance(item, list) for item in given) else "one"
-
-
-def _form_of_tables(given: Any) -> str:
+def _one_or_several(given: Any) -> str:
     return "several" if isinstance(given, list) else "one"
 
 
-def _swept(one: Any) -> Any:
+def _list_of(value: Any, length: Any = _NOT_EMPTY) -> Any:
+    return Annotated[list[value], length]
+
+
+def _one(value: Any) -> Any:
+    """Return the annotation of one value of a setting, from that of the value."""
+    return Annotated[value, AfterValidator(lambda value: Swept((value,), "one"))]
+
+
+def _several(value: Any) -> Any:
+    given = _list_of(value, _LENGTH)
+    return Annotated[given, AfterValidator(lambda given: Swept(tuple(given), "several"))]
+
+
+def _spaced(read: Callable[[list[float]], Iterable[Any]]) -> Any:
+    return Annotated[Range, AfterValidator(lambda given: Swept(tuple(read(given.values())), "range"))]
+
+
+def _swept(value: Any) -> Any:
     """Return the annotation of a setting that can vary, from that of one value."""
-    length = Field(min_length=1, max_length=_MOST_VALUES)
-    value = Annotated[one, AfterValidator(lambda value: Swept((value,), "one")), Tag("one")]
-    several = Annotated[list[one], length, AfterValidator(lambda v: Swept(tuple(v), "several")), Tag("several")]
-    if one is Vector:
-        return Annotated[_union(value, several), Discriminator(_form_of_vector)]
-    if one not in (Number, Integer):
-        return Annotated[_union(value, several), Discriminator(_form_of_tables)]
-    read: Callable[[list[float]], Iterable[Any]] = _rounded if one is Integer else tuple
-    spaced = Annotated[Range, AfterValidator(lambda r: Swept(tuple(read(r.values())), "range")), Tag("range")]
-    return Annotated[_union(value, several, spaced), Discriminator(_form)]
+    one, several = _one(value), _several(value)
+    if value not in (Number, Integer):
+        return _tagged(_one_or_several, one=one, several=several)
+    spaced = _spaced(_rounded if value is Integer else tuple)
+    return _tagged(_form, one=one, several=several, range=spaced)
+
+
+def _swept_array(*depths: int, of: Any = Number) -> Any:
+    """Return the annotation of arrays that can vary: lists in lists as deep as said, or a list of the deepest ones."""
+    nested = [of]
+    for _ in range(max(depths)):
+        nested.append(_list_of(nested[-1]))
+    tags = {depth: f"depth {depth}" for depth in depths}
+
+    def form(given: Any) -> str:
+        depth = _depth(given)
+        if depth > max(depths):
+            return "several"
+        return tags[min(found for found in depths if found >= depth)]
+
+    one = {tag: _one(nested[depth]) for depth, tag in tags.items()}
+    return _tagged(form, **one, several=_several(nested[max(depths)]))
+
+
+def _depth(given: Any) -> int:
+    """How deep lists are in lists, up to one more than arrays can have; the deepest counts."""
+    depth, level = 0, [given]
+    while depth <= _DEEPEST_ARRAY and (lists := [item for item in level if isinstance(item, list)]):
+        depth, level = depth + 1, [item for inner in lists for item in inner]
+    return depth
+
+
+def _tagged(form: Callable[[Any], str], **tagged: Any) -> Any:
+    """Return the annotation of what has one of several forms, of which a function tells the tag."""
+    return Annotated[_union(*(Annotated[value, Tag(tag)] for tag, value in tagged.items())), Discriminator(form)]
 
 
 def _union(*forms: Any) -> Any:
@@ -245,20 +278,137 @@ def _union(*forms: Any) -> Any:
 # ---------------------------------------------------------------------------------------- tables of the library's own
 
 
-def _table_of(key: str, word: str, constructor: Callable[..., Any]) -> type[Table]:
-    """Make the table of a model, a loss or a regime from the signature and the docstring of its constructor."""
-    summary = " ".join((inspect.getdoc(constructor) or "").split("\n\n")[0].split())
-    fields: dict[str, Any] = {key: (Literal[word], Field(description=summary))}
+@dataclass(frozen=True)
+class Way:
+    """A way to say what a table stands for.
+
+    Parameters
+    ----------
+    make : callable
+        Takes all that is given, by its keys.
+    needs : tuple of str
+        Keys that have to be there, and are not in any other way.
+    takes : tuple of str
+        Keys that may be there in this way, and in others that say so, alone.
+    in_folder : bool
+        Whether `make` also takes the folder in which paths start.
+    """
+
+    make: Callable[..., Any]
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    in_folder: bool = False
+
+    def __str__(self) -> str:
+        return " + ".join(self.needs)
+
+
+class ChoiceTable(Table):
+    """A table that a word in it chooses among others, and that stands for a part of a simulation."""
+
+    ways: ClassVar[tuple[Way, ...]] = ()
+
+    @model_validator(mode="after")
+    def _in_one_way(self) -> ChoiceTable:
+        own = self._way(self.model_fields_set)
+        if own is None:
+            *most, last = map(str, self.ways)
+            raise _refused(f"given by just one of {', '.join(most)} and {last}")
+        for key in self.model_fields_set:
+            takers = [way for way in self.ways if key in way.takes]
+            if takers and own not in takers:
+                raise _refused(f"given by {' or '.join(map(str, takers))} for {key} to have a meaning")
+        return self
+
+    @classmethod
+    def _way(cls, given: Collection[str]) -> Way | None:
+        """Return the way in which it is given, if it is just one."""
+        sources = {key for way in cls.ways for key in way.needs if key in given}
+        return next((way for way in cls.ways if {*way.needs} == sources), None)
+
+    @classmethod
+    def make(cls, given: Mapping[str, Any], folder: Path) -> Any:
+        """Make what it stands for, from one choice of its settings, which has been checked."""
+        way = cls._way(given)
+        assert way is not None
+        return way.make(**given, **({"folder": folder} if way.in_folder else {}))
+
+
+def made(part: str, settings: Mapping[str, Any], folder: Path) -> Any:
+    """Make a model, a loss, and so on, from one choice of its settings by dotted names; paths start in the folder."""
+    given: dict[str, Any] = {}
+    for name, value in settings.items():
+        *outer, last = name.split(".")
+        functools.reduce(lambda node, key: node.setdefault(key, {}), outer, given)[last] = value
+    return _made(part, given, folder)
+
+
+def _made(part: str, given: Mapping[str, Any], folder: Path) -> Any:
+    key = _key_of(part)
+    rest = {name: value for name, value in given.items() if name != key}
+    return TABLES[part][given[key]].make(rest, folder)
+
+
+def _key_of(part: str) -> str:
+    """Return the key of the word that chooses."""
+    return {"model": "family", "n_samples": "growth"}.get(part, "name")
+
+
+# -------------------------------------------------------------------------------------------- tables and constructors
+
+
+def _table_of(
+    part: str,
+    word: str,
+    constructor: Callable[..., Any],
+    *,
+    types: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
+    ways: tuple[Way, ...] = (),
+) -> type[ChoiceTable]:
+    """Make the table that a word stands for from the signature and the docstring of its constructor.
+
+    Parameters
+    ----------
+    part, word : str
+    constructor : callable
+    types : mapping, optional
+        Annotations of parameters that do not follow from those of the constructor; None leaves a parameter out.
+    more : mapping, optional
+        Settings that are no parameters of the constructor.
+    ways : tuple of Way
+        The constructor alone if there are none.
+    """
+    summary = _summary(constructor)
+    fields: dict[str, Any] = {_key_of(part): (Literal[word], Field(description=summary))}
+    several_ways = any(way.needs for way in ways)
+    fields |= {**(more or {}), **_fields_of(constructor, types or {}, needed=not several_ways)}
+    table: type[ChoiceTable] = create_model(
+        f"{constructor.__name__}Table", __base__=ChoiceTable, __doc__=summary, **fields
+    )
+    table.ways = ways or (Way(constructor),)
+    return table
+
+
+def _summary(constructor: Callable[..., Any]) -> str:
+    return " ".join((inspect.getdoc(constructor) or "").split("\n\n")[0].split())
+
+
+def _fields_of(constructor: Callable[..., Any], types: Mapping[str, Any], needed: bool) -> dict[str, Any]:
+    """Return a field for each parameter of a constructor; those without a default are required if `needed`."""
+    fields: dict[str, Any] = {}
     documented = _documented(constructor)
     for item in inspect.signature(constructor).parameters.values():
+        if item.kind is item.VAR_KEYWORD or types.get(item.name, item) is None:
+            continue
         choices, description = documented.get(item.name, ((), None))
-        annotation = _swept(Literal[choices] if choices else _TYPES[str(item.annotation)])
+        annotation = types.get(item.name) or _swept(Literal[choices] if choices else _TYPES[str(item.annotation)])
         if item.default is inspect.Parameter.empty:
-            fields[item.name] = (annotation, Field(description=description))
+            optional = Field(description=description) if needed else _optional(description)
         else:
-            fields[item.name] = (annotation, _optional(description, item.default))
-    table: type[Table] = create_model(f"{constructor.__name__}Table", __base__=Table, __doc__=summary, **fields)
-    return table
+            optional = _optional(description, item.default)
+        fields[item.name] = annotation, optional
+    return fields
 
 
 def _optional(description: str | None, default: Any = None) -> Any:
@@ -272,20 +422,25 @@ def _documented(constructor: Callable[..., Any]) -> dict[str, tuple[tuple[str, .
     found = {}
     for name, kind, text in re.findall(r"^(\w+) : ([^\n]*)\n((?: [^\n]*(?:\n|$))*)", section, flags=re.MULTILINE):
         choices = tuple(re.findall(r'"([^"]*)"', kind)) if kind.startswith("{") else ()
-        found[name] = (choices, " ".join(text.replace("`", "").split()) or None)
+        found[name] = (choices, " ".join(text.replace("`", "").split()) or kind)
     return found
 
 
 if TYPE_CHECKING:
     Numbers: TypeAlias = Swept
     Integers: TypeAlias = Swept
-    Vectors: TypeAlias = Swept
     Words: TypeAlias = Swept
     Units: TypeAlias = Swept
     Samplers: TypeAlias = Swept
+    Sizes: TypeAlias = Swept
 else:
-    Numbers, Integers, Vectors, Words = map(_swept, (Number, Integer, Vector, Word))
+    Numbers, Integers, Words = map(_swept, (Number, Integer, Word))
     Units, Samplers = _swept(Literal["word", "char"]), _swept(Literal["auto", "points"])
+    Sizes = _swept_array(1, of=Integer)
+_VECTORS, _MATRICES = _swept_array(1), _swept_array(2)
+
+
+# ------------------------------------------------------------------------------------------------------------- models
 
 
 class ZipfTable(Table):
@@ -295,52 +450,238 @@ class ZipfTable(Table):
     exponent: Numbers = _optional("Probabilities are proportional to i^(−exponent).", 1.0)
 
 
-class CategoricalTable(Table):
-    """Law on K classes, from just one of probs, zipf, counts, text and standard_text."""
+class TwoMoonsTable(Table):
+    """Equally likely round Gaussians along two interleaved half circles of radius 1."""
 
-    family: Literal["categorical"] = Field(description="Law on K classes.")
-    probs: Vectors = _optional("Probabilities, which sum to 1.")
-    zipf: ZipfTable = _optional("Zipf's law.")
-    counts: Vectors = _optional("Frequencies of the classes.")
-    text: Words = _optional("A text file; its path starts from the folder of the definition.")
-    standard_text: Literal[True] = _optional("true: the help topics that come with Python.")
-    unit: Units = _optional("What is counted in a text.", "word")
-
-    @model_validator(mode="after")
-    def _from_one_source(self) -> CategoricalTable:
-        sources = self.model_fields_set - {"family", "unit"}
-        if len(sources) != 1:
-            raise _refused("given by just one of probs, zipf, counts, text and standard_text")
-        if "unit" in self.model_fields_set and not sources & {"text", "standard_text"}:
-            raise _refused("given by text or standard_text for unit to have a meaning")
-        return self
+    modes: Integers = _optional("Even; one half of them on each half circle, evenly spaced.", 8)
+    std: Numbers = _optional("Of each Gaussian, in each direction.", 0.2)
 
 
-_REPLACE = _table_of("name", "replace", Replace)
-_FRESH_MIX = _table_of("name", "fresh-mix", FreshMix)
-
-if TYPE_CHECKING:
-    LaterTable: TypeAlias = Table
-else:
-    LaterTable = Annotated[_union(_REPLACE, _FRESH_MIX), Field(discriminator="name")]
+_OF_TEXTS = {
+    "text": (Words, _optional("A text file; its path starts from the folder of the definition.")),
+    "standard_text": (Literal[True], _optional("true: the help topics that come with Python.")),
+    "unit": (Units, _optional("What is counted in a text.", "word")),
+}
 
 
-class StagedTable(Table):
-    """The schedule of the source: the corpus grows by a fresh part a stage, and the rest is regenerated."""
+def _text_ways(family: type[Categorical] | type[MarkovChain]) -> tuple[Way, Way]:
+    """Return the ways to make a model from a text: from a file, and from the text that every Python has."""
 
-    name: Literal["staged"] = Field(description="A fresh part a stage, and the rest regenerated.")
-    stages: Integers = Field(description="Number of stages; each is a generation.")
-    then: LaterTable = _optional("What comes after the last stage.")
+    def from_file(folder: Path, text: str, **options: Any) -> Categorical | MarkovChain:
+        path = folder / os.path.expanduser(text)
+        try:
+            return family.from_text(path, **options)
+        except DomainError as error:
+            if error.argument in options:
+                raise
+            admissible = error.admissible
+        except OSError as error:
+            tried = repr(os.path.abspath(path))
+            admissible = f"a file that can be read ({error.strerror or type(error).__name__}: {tried})"
+        except ValueError as error:  # no name of a file at all
+            admissible = f"a file that can be read ({error})"
+        raise DomainError("text", text, admissible)
+
+    def from_standard_text(**given: Any) -> Categorical | MarkovChain:
+        options = {name: value for name, value in given.items() if name != "standard_text"}
+        return family.from_text(standard_text(), **options)
+
+    return (
+        Way(from_file, needs=("text",), takes=("unit",), in_folder=True),
+        Way(from_standard_text, needs=("standard_text",), takes=("unit",)),
+    )
 
 
-def _choice(part: str, key: str, own: Mapping[str, type[Table]]) -> Any:
-    """Return the annotation of a model, a loss or a regime: one of several tables, or a list of them."""
-    tables = {word: own.get(word) or _table_of(key, word, made) for word, made in CONSTRUCTORS[part].items()}
-    for table in tables.values():
-        table.siblings = tables
-    one: Any = Annotated[_union(*tables.values()), Field(discriminator=key)]
-    several = Annotated[list[one], Field(min_length=1, max_length=_MOST_VALUES), Tag("several")]
-    return Annotated[_union(Annotated[one, Tag("one")], several), Discriminator(_form_of_tables)]
+def _zipf(zipf: Mapping[str, Any]) -> Categorical:
+    size = positive_integer("size", zipf["size"], maximum=_MOST_CLASSES)
+    return Categorical.zipf(size, zipf.get("exponent", 1.0))
+
+
+def _from_counts(counts: list[float]) -> Categorical:
+    return Categorical.from_counts(counts)
+
+
+def _two_moons(two_moons: Mapping[str, Any], **options: Any) -> GaussianMixture:
+    positive_integer("modes", two_moons.get("modes", 2), maximum=_MOST_MODES)
+    return GaussianMixture.two_moons(**two_moons, **options)
+
+
+def _standard_normal(dimension: int, **options: Any) -> MultivariateGaussian:
+    d = positive_integer("dimension", dimension, maximum=_MOST_DIMENSIONS)
+    return MultivariateGaussian(np.zeros(d), np.eye(d), **options)
+
+
+_MODELS = {
+    "gaussian": _table_of("model", "gaussian", Gaussian),
+    "categorical": _table_of(
+        "model",
+        "categorical",
+        Categorical,
+        types={"probs": _VECTORS, "labels": None},
+        more={
+            "zipf": (ZipfTable, _optional("Zipf's law.")),
+            "counts": (_VECTORS, _optional("Frequencies of the classes.")),
+            **_OF_TEXTS,
+        },
+        ways=(
+            Way(Categorical, needs=("probs",)),
+            Way(_zipf, needs=("zipf",)),
+            Way(_from_counts, needs=("counts",)),
+            *_text_ways(Categorical),
+        ),
+    ),
+    "bernoulli": _table_of("model", "bernoulli", Bernoulli),
+    "poisson": _table_of("model", "poisson", Poisson),
+    "multivariate": _table_of(
+        "model",
+        "multivariate",
+        MultivariateGaussian,
+        types={"mean": _VECTORS, "cov": _MATRICES},
+        more={"dimension": (Integers, _optional("Number of dimensions of the standard normal law."))},
+        ways=(Way(_standard_normal, needs=("dimension",)), Way(MultivariateGaussian, needs=("mean", "cov"))),
+    ),
+    "mixture": _table_of(
+        "model",
+        "mixture",
+        GaussianMixture,
+        types={"weights": _VECTORS, "means": _swept_array(1, 2), "covs": _swept_array(1, 3)},
+        more={"two_moons": (TwoMoonsTable, _optional("Gaussians along two half circles: a law with many modes."))},
+        ways=(Way(_two_moons, needs=("two_moons",)), Way(GaussianMixture, needs=("weights", "means", "covs"))),
+    ),
+    "markov": _table_of(
+        "model",
+        "markov",
+        MarkovChain,
+        types={"transition": _MATRICES, "start": _VECTORS, "labels": None},
+        more=_OF_TEXTS,
+        ways=(Way(MarkovChain, needs=("transition",), takes=("start",)), *_text_ways(MarkovChain)),
+    ),
+    "regression": _table_of("model", "regression", LinearRegression, types={"coefficients": _VECTORS}),
+}
+
+
+# ------------------------------------------------------------------------------------------------------------ losses
+
+
+@dataclass(frozen=True)
+class GammaOverPeak:
+    """TCE whose threshold is a multiple of the greatest density or probability of generation 0."""
+
+    multiple: float
+    options: Mapping[str, Any]
+
+    def loss_for(self, model: Model) -> TruncatedCrossEntropy:
+        return TruncatedCrossEntropy(self.multiple * model.peak(), **self.options)
+
+
+def _gamma_over_peak(gamma_over_peak: float, **options: Any) -> GammaOverPeak:
+    positive_number("gamma_over_peak", gamma_over_peak)
+    if options.get("scale") == "relative":
+        admissible = 'left out for scale = "relative", where gamma is a share of the peak already'
+        raise DomainError("gamma_over_peak", gamma_over_peak, admissible)
+    return GammaOverPeak(gamma_over_peak, options)
+
+
+_OF_PEAK = {
+    "gamma_over_peak": (
+        Numbers,
+        _optional("In place of gamma: a multiple of the greatest density or probability of generation 0."),
+    )
+}
+
+
+# ------------------------------------------------------------------------------------------------ regimes, and so on
+
+
+def _staged(stages: int, then: Mapping[str, Any] | None = None) -> Staged:
+    return Staged(stages, None if then is None else _made("then", then, Path()))
+
+
+def _listed(sizes: list[int]) -> tuple[int, ...]:
+    return tuple(sizes)
+
+
+_REPLACE, _FRESH_MIX = _table_of("regime", "replace", Replace), _table_of("regime", "fresh-mix", FreshMix)
+_LATER = {"replace": _REPLACE, "fresh-mix": _FRESH_MIX}
+
+
+class ListedTable(ChoiceTable):
+    """Sample sizes that are listed, one for each generation."""
+
+    ways = (Way(_listed),)
+    growth: Literal["listed"] = Field(description="Sample sizes that are listed, one for each generation.")
+    sizes: Sizes = Field(description="Points of each generation.")
+
+
+def _choice(part: Mapping[str, type[ChoiceTable]], key: str) -> Any:
+    one: Any = _union(*part.values())
+    return Annotated[one, Field(discriminator=key)]
+
+
+TABLES: dict[str, Mapping[str, type[ChoiceTable]]] = {
+    "then": _LATER,
+    "model": _MODELS,
+    "loss": {
+        "ce": _table_of("loss", "ce", CrossEntropy),
+        "tce": _table_of(
+            "loss",
+            "tce",
+            TruncatedCrossEntropy,
+            more=_OF_PEAK,
+            ways=(
+                Way(TruncatedCrossEntropy, needs=("gamma",)),
+                Way(_gamma_over_peak, needs=("gamma_over_peak",)),
+            ),
+        ),
+        "focal": _table_of("loss", "focal", FocalLoss),
+        "smooth": _table_of("loss", "smooth", SmoothTruncatedCrossEntropy),
+    },
+    "regime": {
+        "replace": _REPLACE,
+        "fresh-mix": _FRESH_MIX,
+        "accumulate": _table_of("regime", "accumulate", Accumulate),
+        "accumulate-subsample": _table_of("regime", "accumulate-subsample", AccumulateSubsample),
+        "staged": _table_of("regime", "staged", Staged, types={"then": _choice(_LATER, "name")}, ways=(Way(_staged),)),
+    },
+    "decoding": {
+        "tempered": _table_of("decoding", "tempered", Temperature),
+        "top-k": _table_of("decoding", "top-k", TopK),
+        "top-p": _table_of("decoding", "top-p", TopP),
+        "variance-scaling": _table_of("decoding", "variance-scaling", VarianceScaling),
+    },
+    "n_samples": {
+        "linear": _table_of("n_samples", "linear", LinearGrowth),
+        "geometric": _table_of("n_samples", "geometric", GeometricGrowth),
+        "listed": ListedTable,
+    },
+}
+"""What the words of a definition stand for; "then" is what comes after the stages of a regime."""
+for _tables in TABLES.values():
+    for _table in _tables.values():
+        _table.siblings = _tables
+
+
+def _choices(part: str) -> Any:
+    """Return the annotation of a part of a simulation: one of several tables, or a list of them."""
+    one = _choice(TABLES[part], _key_of(part))
+    return _tagged(_one_or_several, one=one, several=_list_of(one, _LENGTH))
+
+
+def _form_of_size(given: Any) -> str:
+    return "table" if isinstance(given, dict) else "one"
+
+
+def _form_of_sizes(given: Any) -> str:
+    # a table is a range, unless it has a key that ranges do not have and others have
+    growth = {key for table in TABLES["n_samples"].values() for key in _keys(table)}
+    return "table" if isinstance(given, dict) and not growth.isdisjoint(given) else _form(given)
+
+
+def _sample_sizes() -> Any:
+    """Return the annotation of n_samples: what an integer is elsewhere, and tables of sizes that grow."""
+    one, table = _one(Integer), _choice(TABLES["n_samples"], "growth")
+    several = _list_of(_tagged(_form_of_size, one=one, table=table), _LENGTH)
+    return _tagged(_form_of_sizes, one=one, range=_spaced(_rounded), table=table, several=several)
 
 
 if TYPE_CHECKING:
@@ -348,11 +689,10 @@ if TYPE_CHECKING:
     LossTable: TypeAlias = Table | list[Table]
     RegimeTable: TypeAlias = Table | list[Table]
     DecodingTable: TypeAlias = Table | list[Table]
+    SampleSizes: TypeAlias = Swept | Table | list[Swept | Table]
 else:
-    ModelTable = _choice("model", "family", {"categorical": CategoricalTable})
-    LossTable = _choice("loss", "name", {})
-    RegimeTable = _choice("regime", "name", {"replace": _REPLACE, "fresh-mix": _FRESH_MIX, "staged": StagedTable})
-    DecodingTable = _choice("decoding", "name", {})
+    ModelTable, LossTable, RegimeTable, DecodingTable = map(_choices, ("model", "loss", "regime", "decoding"))
+    SampleSizes = _sample_sizes()
 
 
 # ----------------------------------------------------------------------------------------------------- the definition
@@ -372,11 +712,12 @@ class CriterionTable(Table):
 class CaseTable(Table):
     """Settings of `tce_theory.simulate`, most of them one value, a list, or a range."""
 
+    label: Word = _optional("What the cells are called, on a map for instance.")
     model: ModelTable = _optional("Generation 0, the truth; it sets the family.")
     loss: LossTable = _optional("What each generation minimises.")
     regime: RegimeTable = _optional("Where the data come from; all from the previous generation if not given.")
     decoding: DecodingTable = _optional("How a model's law is changed when points are drawn; not at all if not given.")
-    n_samples: Integers = _optional("Points drawn for each generation.")
+    n_samples: SampleSizes = _optional("Points drawn for each generation.")
     generations: Integers = _optional("Generations after generation 0.")
     replicates: Integers = _optional("Independent repetitions.")
     sampler: Samplers = _optional("Whether sufficient statistics are sampled in law where that is enough.", "auto")
@@ -422,7 +763,8 @@ _LISTS = {
     "fidelity": "a list of tables (write [[fidelity]])",
 }
 # pydantic's marks of the choice that it made, none of which is the name of a setting
-_TAGS = {"one", "several", "range", *(word for words in CONSTRUCTORS.values() for word in words)}
+_TAGS = {"one", "several", "range", "table", *(word for words in TABLES.values() for word in words)}
+_TAGS |= {f"depth {depth}" for depth in range(_DEEPEST_ARRAY + 1)}
 
 
 def plain(value: Any, path: tuple[str | int, ...] = ()) -> Any:
@@ -504,7 +846,7 @@ def _unknown(parts: Sequence[str | int], given: Mapping[str, Any], context: Mapp
     key, known = context["key"], context["known"]
     path = path_of([*parts, key])
     if context["others"]:
-        word = next(given[choice] for choice in ("family", "name") if choice in given)
+        word = next(given[choice] for choice in map(_key_of, TABLES) if choice in given)
         return f"{path} does not go with {word}, but with {' and '.join(context['others'])}"
     if key in _keys(DefinitionTable):
         return f"{path} is not known; {key} belongs to the top of the file, before the first [table]"
@@ -514,7 +856,7 @@ def _unknown(parts: Sequence[str | int], given: Mapping[str, Any], context: Mapp
 def _unknown_choice(parts: Sequence[str | int], key: str, given: Mapping[str, Any]) -> str:
     """Say that a table lacks the word that chooses, or has an unknown one."""
     part = next(name for name in reversed(parts) if isinstance(name, str))
-    words, path = list(CONSTRUCTORS[part]), path_of([*parts, key])
+    words, path = list(TABLES[part]), path_of([*parts, key])
     if key not in given:
         return f"{path} is missing: one of {', '.join(words)}"
     word = given[key]

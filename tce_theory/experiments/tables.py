@@ -43,7 +43,19 @@ Intervals = dict[Criterion, FidelityInterval | str]
 _DEFAULTS = {"regime.name": "replace", "sampler": "auto"}
 _HOW_SIMULATED = ("generations", "replicates", "sampler", "seed")
 _ESTIMATES = ("median", "median_low", "median_high", "mean", "mean_low", "mean_high", "share_censored")
-_COMPARISON = ("ratio", "low", "high", "logrank_p", "paired", "horizon", "is_restricted", "is_lower_bound")
+_COMPARISON = (
+    "ratio",
+    "low",
+    "high",
+    "ratio_p",
+    "logrank_p",
+    "paired",
+    "horizon",
+    "is_restricted",
+    "is_lower_bound",
+    "baseline_censored",
+    "treated_censored",
+)
 _MET_FROM_THE_START = (
     "generation 0 meets the criterion already, so that every time is 0: thresholds should be such that generation 0 "
     "does not cross them"
@@ -320,6 +332,7 @@ def _baselines(cells: Sequence[StoredCell], baseline: Mapping[str, Any]) -> dict
 def _others(settings: Mapping[str, Any], baseline: Mapping[str, Any], but: Iterable[str] = ()) -> Hashable:
     """Return the settings in which a cell and its baseline have to be equal."""
     # the parameters of a loss belong to its name, those of a model to its family
-    parts = tuple(f"{name.rpartition('.')[0]}." for name in baseline if name.endswith((".name", ".family")))
-    left_out = {*baseline, *but}
+    parts = tuple(f"{name.rpartition('.')[0]}." for name in baseline if name.endswith((".name", ".family", ".growth")))
+    # a cell that comes in several cases has the label of the first
+    left_out = {*baseline, *but, "label"}
     return frozen({n: v for n, v in settings.items() if n not in left_out and not n.startswith(parts)})

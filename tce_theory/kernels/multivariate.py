@@ -151,7 +151,7 @@ def _merge_means(root, power, count, centre, n_more, mean_more, difference):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_fresh(rng, synthetic, fresh, share):
+def count_fresh(rng, synthetic, fresh, share):
     """Draw how many points of a generation are fresh: those that are certain, and a share of the others."""
     return fresh + (rng.binomial(synthetic, share) if share > 0.0 else 0)
 
@@ -176,7 +176,7 @@ def _add_fresh(rng, root, power, count, centre, n_fresh, fit_mean, step, work):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _record(t, root, power, mean, means, diagonals, roots, powers):
+def record(t, root, power, mean, means, diagonals, roots, powers):
     """Note a model: its mean, the diagonal of its factor and, where there is room for it, the factor."""
     d = root.shape[0]
     for j in range(d):
@@ -227,7 +227,7 @@ def advance_law(
     for t in range(synthetic.size):
         if stop[0]:
             return
-        n_fresh = _count_fresh(rng, synthetic[t], fresh[t], share[t])
+        n_fresh = count_fresh(rng, synthetic[t], fresh[t], share[t])
         n_old = synthetic[t] + fresh[t] - n_fresh
         if n_old > 0:  # the factor of their scatter matrix takes the place of the model
             if fit_mean:
@@ -264,7 +264,7 @@ def advance_law(
                 n = _add_fresh(rng, root, power, n_old, mean, n_fresh, fit_mean, step, work)
         _scale(root, 1.0 / math.sqrt(n - ddof))
         _normalise(root, power)
-        _record(t, root, power, mean, means, diagonals, roots, powers)
+        record(t, root, power, mean, means, diagonals, roots, powers)
         progress[slot] += 1
 
 
@@ -322,7 +322,7 @@ def advance_law_axes(
     for t in range(synthetic.size):
         if stop[0]:
             return
-        n_fresh = _count_fresh(rng, synthetic[t], fresh[t], share[t])
+        n_fresh = count_fresh(rng, synthetic[t], fresh[t], share[t])
         n_old = synthetic[t] + fresh[t] - n_fresh
         if n_old > 0:
             _draw_axes(rng, n_old, fit_mean, spread, scale, power, mean, pooled)
@@ -374,7 +374,6 @@ CE, RELATIVE, PREVIOUS = 0, 1, 2
 
 _FEW = 8  # below so many points a dimension rotations are used: there are cases that squares cannot tell from singular
 _SINGULAR = 4.0 * 2.0**-52
-_MOST_STEPS = 1000  # of an iteration that need not end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -470,10 +469,12 @@ def factor_of(x, keep, count, centre, structure, ddof, triangle, work):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mask(x, centre, root, power, radius2, keep, work):
-    """Keep the points outside a Mahalanobis radius; returns how many, and whether these are others than before."""
+    """Drop the points inside a Mahalanobis radius from those that are kept; returns how many are left."""
     n, d = x.shape
-    count, changed = 0, False
+    count = 0
     for i in range(n):
+        if not keep[i]:
+            continue
         for j in range(d):
             work[j] = x[i, j] - centre[j]
         square = 0.0
@@ -483,11 +484,9 @@ def _mask(x, centre, root, power, radius2, keep, work):
                 work[k] -= weight * root[j, k]
             weight = math.ldexp(weight, -int(power[j])) if power[j] != 0 else weight
             square += weight * weight
-        outside = square >= radius2
-        changed |= outside != keep[i]
-        keep[i] = outside
-        count += outside
-    return count, changed
+        keep[i] = square >= radius2
+        count += keep[i]
+    return count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -504,45 +503,25 @@ def _mean(x, keep, count, centre):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _copy_flags(source, target):
-    for i in range(source.size):
-        target[i] = source[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _same_flags(first, second):
-    same = True
-    for i in range(first.size):
-        same &= first[i] == second[i]
-    return same
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def fit_relative(x, keep, marked, centre, radius2, structure, triangle, power, work):
+def fit_relative(x, keep, centre, radius2, structure, triangle, power, work):
     """Self-consistent fit about a fixed centre, from the cross-entropy fit in `triangle` on.
 
-    Returns the number of points kept, or -1 if the iteration ends nowhere: at a singular fit or, for a radius above 1,
-    in a circle (see `MultivariateGaussian`).
+    Points that a fit has masked all later ones mask too (see `MultivariateGaussian`), so that the iteration ends.
+    Returns the number of points kept, or -1 where they determine no fit up to rounding.
     """
-    next_mark = 1
-    _copy_flags(keep, marked)
-    for step in range(_MOST_STEPS):
-        count, changed = _mask(x, centre, triangle, power, radius2 * (1.0 - 1e-12), keep, work)
-        if not changed:
+    count = x.shape[0]
+    while True:
+        left = _mask(x, centre, triangle, power, radius2 * (1.0 - 1e-12), keep, work)
+        if left == count:
             return count
-        if count == 0 or _same_flags(keep, marked):
+        if left == 0 or not factor_of(x, keep, left, centre, structure, 0, triangle, work):
             return -1
-        if step + 1 == next_mark:
-            _copy_flags(keep, marked)
-            next_mark *= 2
-        if not factor_of(x, keep, count, centre, structure, 0, triangle, work):
-            return -1
-    return -1
+        count = left
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fit_points(
-    x, rule, radius2, structure, fit_mean, ddof, least, old_root, old_power, keep, marked, centre, triangle, work
+    x, rule, radius2, structure, fit_mean, ddof, least, old_root, old_power, keep, centre, triangle, work
 ):  # fmt: skip
     """Fit points, given relative to the old mean: `triangle` and `centre`; returns the number of points kept.
 
@@ -558,7 +537,7 @@ def fit_points(
         centre[j] = 0.0
     count = n
     if rule == PREVIOUS:
-        count, _ = _mask(x, centre, old_root, old_power, radius2, keep, work)
+        count = _mask(x, centre, old_root, old_power, radius2, keep, work)
         if count < least:
             return -count - 1
     if fit_mean:
@@ -566,7 +545,7 @@ def fit_points(
     if not factor_of(x, keep, count, centre, structure, ddof, triangle, work):
         return -1
     if rule == RELATIVE:
-        return fit_relative(x, keep, marked, centre, radius2, structure, triangle, power, work)
+        return fit_relative(x, keep, centre, radius2, structure, triangle, power, work)
     return count
 
 
@@ -607,6 +586,46 @@ def _draw_mixed(rng, x, n_fresh, root, power, mean, spread):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def draw_data(rng, n, n_fresh, own, memory, root, power, mean, spread, pool, pooled, points):
+    """Fill `points` with what a generation is fitted to; returns how many these are.
+
+    They are relative to the mean of the model before and in the coordinates of generation 0 or, for `own`, in those in
+    which the model before is standard. Draws do not depend on `own`.
+    """
+    d = mean.size
+    if memory != FORGET:
+        fitted = _draw_pool(rng, pool, pooled[0], n_fresh, n, root, power, mean, spread, memory)
+        pooled[0] += n
+        for i in range(fitted):
+            for j in range(d):
+                points[i, j] = pool[i, j] - mean[j]
+        return fitted
+    if own:
+        for i in range(n):
+            for j in range(d):
+                points[i, j] = spread * rng.standard_normal()
+    else:
+        _draw_mixed(rng, points[:n], n_fresh, root, power, mean, spread)
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def move(root, power, mean, own, centre, triangle):
+    """Replace a model by the one of mean `centre` and factor `triangle`, in the coordinates of `draw_data`."""
+    d = mean.size
+    if own:
+        transform(root, power, 1.0, centre, mean)
+        multiply(root, power, triangle, d)
+    else:
+        for j in range(d):
+            mean[j] += centre[j]
+            power[j] = 0
+            for i in range(j, d):
+                root[j, i] = triangle[j, i]
+    _normalise(root, power)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def advance_points(
     rng, synthetic, fresh, share, memory, spread, rule, threshold, is_radius, structure, fit_mean, ddof, least, root,
     power, mean, pool, pooled, means, diagonals, roots, powers, masked, stop, progress, slot,
@@ -639,28 +658,16 @@ def advance_points(
     for t in range(synthetic.size):
         most = max(most, synthetic[t] + fresh[t])
     most = max(most, pool.shape[0] if memory == KEEP else 0)
-    points, keep, marked = np.empty((most, d)), np.empty(most, np.bool_), np.empty(most, np.bool_)
+    points, keep = np.empty((most, d)), np.empty(most, np.bool_)
     triangle, identity, level = np.zeros((d, d)), np.eye(d), np.zeros(d, np.int64)
     centre, work, vacuous = np.empty(d), np.empty(d), 0
     for t in range(synthetic.size):
         if stop[0]:
             return vacuous
-        n_fresh = _count_fresh(rng, synthetic[t], fresh[t], share[t])
+        n_fresh = count_fresh(rng, synthetic[t], fresh[t], share[t])
         n = synthetic[t] + fresh[t]
         own = memory == FORGET and n_fresh == 0
-        if memory != FORGET:
-            drawn = n
-            n = _draw_pool(rng, pool, pooled[0], n_fresh, n, root, power, mean, spread, memory)
-            pooled[0] += drawn
-            for i in range(n):
-                for j in range(d):
-                    points[i, j] = pool[i, j] - mean[j]
-        elif own:
-            for i in range(n):
-                for j in range(d):
-                    points[i, j] = spread * rng.standard_normal()
-        else:
-            _draw_mixed(rng, points[:n], n_fresh, root, power, mean, spread)
+        n = draw_data(rng, n, n_fresh, own, memory, root, power, mean, spread, pool, pooled, points)
         radius2 = threshold
         if not is_radius:
             for j in range(d):
@@ -668,21 +675,13 @@ def advance_points(
         old_root, old_power = (identity, level) if own else (root, power)
         count = fit_points(
             points[:n], rule, max(radius2, 0.0), structure, fit_mean, ddof, least, old_root, old_power, keep[:n],
-            marked[:n], centre, triangle, work,
+            centre, triangle, work,
         )  # fmt: skip
         masked[t] = n - count if count >= 0 else n + 1 + count
         if count < 0:
             vacuous += 1
-        elif own:
-            transform(root, power, 1.0, centre, mean)
-            multiply(root, power, triangle, d)
         else:
-            for j in range(d):
-                mean[j] += centre[j]
-                power[j] = 0
-                for i in range(j, d):
-                    root[j, i] = triangle[j, i]
-        _normalise(root, power)
-        _record(t, root, power, mean, means, diagonals, roots, powers)
+            move(root, power, mean, own, centre, triangle)
+        record(t, root, power, mean, means, diagonals, roots, powers)
         progress[slot] += 1
     return vacuous

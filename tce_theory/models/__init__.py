@@ -57,6 +57,7 @@ def compatibility_table() -> list[dict[str, str]]:
         "MarkovChain": MarkovChain([[0.6, 0.4], [0.4, 0.6]]),
         "Bernoulli": Bernoulli(0.6),
         "LinearRegression": LinearRegression(np.array([1.0, -1.0]), 0.5),
+        "LinearRegression(fit_noise=True)": LinearRegression(np.array([1.0, -1.0]), 0.5, fit_noise=True),
         "Poisson": Poisson(3.0),
     }
     rows = []

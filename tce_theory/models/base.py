@@ -63,6 +63,10 @@ class Model(ABC):
         """Return the model that points are drawn from."""
         return self
 
+    def peak(self) -> float:
+        """Return the largest value of the density, or of the probabilities: the natural scale of a threshold gamma."""
+        raise UnsupportedCombinationError(f"{type(self).__name__} has no peak(): it does not say how large its law is")
+
     def recursion(
         self, loss: Loss, sizes: np.ndarray, regime: Regime, sampler: str, decoding: Decoding | None = None
     ) -> Recursion:

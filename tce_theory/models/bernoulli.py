@@ -81,6 +81,9 @@ class Bernoulli(Model):
         """Shannon entropy in nats."""
         return self.categorical.entropy()
 
+    def peak(self) -> float:
+        return max(self.prob, 1 - self.prob)
+
     def variance(self) -> float:
         """Variance prob·(1 − prob)."""
         return self.prob * (1 - self.prob)
@@ -117,15 +120,7 @@ class Bernoulli(Model):
         """Fit the probability; data are points 0 or 1, or `Counts` of the two; weights are those of the two values."""
         self.check(loss, Replace())
         fit = self.categorical.fit(data, loss)
-        return Fit(
-            model=_of(fit.model),
-            objective=fit.objective,
-            weights=fit.weights,
-            masked_weight=fit.masked_weight,
-            boundary_index=fit.boundary_index,
-            vacuous=fit.vacuous,
-            n_iter=fit.n_iter,
-        )
+        return replace(fit, model=_of(fit.model))  # type: ignore[arg-type, return-value]
 
     def decoded(self, decoding: Decoding | None) -> Bernoulli:
         return _of(self.categorical.decoded(decoding))

@@ -24,6 +24,7 @@ from tce_theory.losses import (
     TruncatedCrossEntropy,
     WeightedCrossEntropy,
 )
+from tce_theory.models._agreement import check_probabilities
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.text import count_tokens, read_text
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
@@ -185,6 +186,9 @@ class Categorical(Model):
         """Probability 1 − Σp² that two draws differ."""
         return measures.heterozygosity(self.probs)
 
+    def peak(self) -> float:
+        return float(self.probs.max())
+
     def kl_divergence(self, other: Categorical) -> float:
         """Kullback–Leibler divergence KL(self‖other) in nats; inf where `other` lacks a class."""
         return measures.kl_divergence(self.probs, self._other(other))
@@ -241,17 +245,7 @@ class Categorical(Model):
                 "classes take Temperature, TopK or TopP"
             )
         if isinstance(loss, TruncatedCrossEntropy):
-            if loss.scale == "relative":
-                raise UnsupportedCombinationError(
-                    "Categorical does not go with scale='relative': its most probable class would always be masked"
-                )
-            if loss.gamma > 1:
-                raise DomainError("gamma", loss.gamma, "in (0, 1] for probabilities")
-            if loss.mask == "previous" and loss.vacuous != "auto":
-                raise UnsupportedCombinationError(
-                    f"Categorical with mask='previous' does not go with vacuous={loss.vacuous!r}: "
-                    "if everything is masked the previous model is kept"
-                )
+            check_probabilities("Categorical", loss)
         elif isinstance(loss, WeightedCrossEntropy):
             _check_weight(loss)
         elif not isinstance(loss, (CrossEntropy, FocalLoss, SmoothTruncatedCrossEntropy)):

@@ -14,6 +14,7 @@ from tce_theory.decoding import Decoding, VarianceScaling
 from tce_theory.errors import DegenerateFitError, DomainError, UnsupportedCombinationError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
+from tce_theory.models._agreement import check_density, check_largest_entropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
 from tce_theory.validation import boolean, finite_array, finite_number, positive_integer, positive_number
@@ -129,6 +130,9 @@ class Gaussian(Model):
         """Differential entropy in nats."""
         return float(measures.gaussian_entropy(math.log(self.std)))
 
+    def peak(self) -> float:
+        return 1 / (math.sqrt(2 * math.pi) * self.std)
+
     def kl_divergence(self, other: Gaussian) -> float:
         """Kullback–Leibler divergence KL(self‖other) in nats."""
         other = self._same_family(other)
@@ -166,16 +170,9 @@ class Gaussian(Model):
         return other
 
     def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
-        if decoding is not None and not isinstance(decoding, VarianceScaling):
-            raise UnsupportedCombinationError(
-                f"Gaussian does not go with {decoding!r}, which is for classes: a density takes VarianceScaling(factor)"
-            )
-        if isinstance(loss, CrossEntropy):
-            return
+        check_density("Gaussian", loss, decoding)
         if not isinstance(loss, TruncatedCrossEntropy):
-            raise UnsupportedCombinationError(
-                f"Gaussian does not go with {type(loss).__name__}: its weight is for probabilities, not densities"
-            )
+            return
         if self.ddof != 0:
             raise UnsupportedCombinationError(
                 "Gaussian with ddof=1 goes with CrossEntropy alone: TCE is maximum likelihood"
@@ -186,16 +183,7 @@ class Gaussian(Model):
             )
         if loss.scale == "absolute" and not 0 < _critical_std(loss) < math.inf:
             raise DomainError("gamma", loss.gamma, "between 2.3e-309 and 7.1e307, or the critical scale is no float")
-        choices = ("auto", "max-entropy") if loss.mask == "current" and loss.scale == "absolute" else ("auto",)
-        if loss.vacuous not in choices:
-            raise UnsupportedCombinationError(
-                f"Gaussian does not go with vacuous={loss.vacuous!r} for scale={loss.scale!r}, mask={loss.mask!r}: "
-                + (
-                    "only the fit of largest entropy is determined by the data"
-                    if len(choices) == 2
-                    else "these fits are never a choice among minimisers"
-                )
-            )
+        check_largest_entropy("Gaussian", loss, loss.mask == "current" and loss.scale == "absolute")
 
     def _minimum_samples(self, loss: Loss) -> int:
         one_suffices = isinstance(loss, TruncatedCrossEntropy) and loss.scale == "absolute" and loss.mask == "current"
@@ -257,15 +245,7 @@ class Gaussian(Model):
             objective = float(np.maximum(cross_entropy, loss.floor).mean())
         else:
             objective = float((weights * cross_entropy).mean())
-        return Fit(
-            model=model,
-            objective=objective,
-            weights=weights,
-            masked_weight=float((1 - weights).sum()),
-            boundary_index=np.empty(0, np.int64) if boundary is None else np.flatnonzero(boundary),
-            vacuous=vacuous,
-            n_iter=n_iter,
-        )
+        return Fit.weighted(model, objective, weights, n_iter=n_iter, vacuous=vacuous, boundary=boundary)
 
     def _fit_absolute(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[Gaussian]:
         """Exact minimiser of the hinge form (slugs density-wall, hinge-form); see kernels.gaussian."""

@@ -24,6 +24,7 @@ from tce_theory.losses import (
     TruncatedCrossEntropy,
     WeightedCrossEntropy,
 )
+from tce_theory.models._agreement import check_probabilities
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.categorical import Categorical, _check_weight, _kernel_decoding, _kernel_loss
 from tce_theory.models.text import count_tokens, read_text, tokens
@@ -61,7 +62,7 @@ class _Frame:
     next_row: np.ndarray
     start: np.ndarray
     size: int
-    labels: tuple[str, ...] | None
+    labels: tuple[str, ...] | None = field(compare=False)
 
     @property
     def n_rows(self) -> int:
@@ -187,7 +188,7 @@ class MarkovChain(Model):
     ) -> None:
         matrix = finite_array("transition", transition, ndim=2)
         order, size = positive_integer("order", order), matrix.shape[1]
-        if matrix.shape[0] != float(size) ** order:
+        if order > 62 or matrix.shape[0] != size**order:
             raise DomainError(
                 "transition", f"shape {matrix.shape}", f"of shape (K**{order}, K): a row for each context"
             )
@@ -373,6 +374,10 @@ class MarkovChain(Model):
         """Entropy of a sequence given its first context, per token, in nats."""
         return self.measure("entropy_rate", self)
 
+    def peak(self) -> float:
+        """Return the largest probability of any transition."""
+        return float(self.probs.max())
+
     def measure(self, metric: str, origin: MarkovChain) -> float:
         known = [name for name in self.metric_names if name not in _OF_DATA]
         if metric not in known:
@@ -395,18 +400,7 @@ class MarkovChain(Model):
                 "symbols take Temperature, TopK or TopP"
             )
         if isinstance(loss, TruncatedCrossEntropy):
-            if loss.scale == "relative":
-                raise UnsupportedCombinationError(
-                    "MarkovChain does not go with scale='relative': the most probable symbol of every row would always "
-                    "be masked"
-                )
-            if loss.gamma > 1:
-                raise DomainError("gamma", loss.gamma, "in (0, 1] for probabilities")
-            if loss.mask == "previous" and loss.vacuous != "auto":
-                raise UnsupportedCombinationError(
-                    f"MarkovChain with mask='previous' does not go with vacuous={loss.vacuous!r}: "
-                    "where everything is masked the previous row is kept"
-                )
+            check_probabilities("MarkovChain", loss, "symbol of every row", "row")
         elif isinstance(loss, WeightedCrossEntropy):
             _check_weight(loss)
         elif not isinstance(loss, (CrossEntropy, FocalLoss, SmoothTruncatedCrossEntropy)):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from tce_theory import metrics as measures
 from tce_theory.decoding import Decoding, VarianceScaling
 from tce_theory.errors import DegenerateFitError, DomainError, UnsupportedCombinationError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
+from tce_theory.models._agreement import check_density, check_largest_entropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
-from tce_theory.regimes import KEEP, SUBSAMPLE, Regime, Replace, Supply
+from tce_theory.regimes import FORGET, KEEP, SUBSAMPLE, Regime, Replace, Supply
 from tce_theory.validation import boolean, finite_array, one_of, positive_integer
 
 __all__ = ["MultivariateGaussian"]
@@ -25,7 +24,7 @@ __all__ = ["MultivariateGaussian"]
 _MOST_DIMENSIONS = 100
 _STRUCTURES = ("full", "diagonal", "isotropic")
 _MOST_GAP = 1e-10  # nats a dimension between a fit and its dual bound
-_MOST_STEPS = 1000  # of an iteration that need not end
+_MOST_LOG_DENSITY = 600.0  # of a threshold, beside that of a standard normal law
 _LOG_2PI = math.log(2 * math.pi)
 
 
@@ -65,10 +64,17 @@ class MultivariateGaussian(Model):
     model. The step from a matrix S to that of the points outside takes away points with y yᵀ ≼ (yᵀ S⁻¹ y) S ≼ a² S.
     For a ≤ 1 they are no larger than S in every direction, so that the matrices increase (in the Loewner order), the
     masked set grows, and the iteration ends at the smallest of all self-consistent fits, which always exists. With an
-    isotropic structure traces alone matter, and the same holds up to a² = d. For the other structures and 1 < a < √d
-    fits may shrink in some direction; a sample may then have no self-consistent fit, or the iteration may not find it
-    (with n = 1000 points in two dimensions these are about a third of the samples at a = 1.1, and nearly all at
-    a = 1.3): the previous model is kept, and the fit is `vacuous`.
+    isotropic structure traces alone matter, and the same holds up to a² = d. For the other structures a > 1 is refused,
+    because a sample need not have any self-consistent fit: of samples of 8 points in two dimensions, a full covariance,
+    12 % have none at a = 1.1 and 45 % at a = 1.3, by trying all sets of points. More data do not mend that. In two
+    dimensions a step of the iteration multiplies a small deviation of the shape from the population's fixed point by
+    −a⁴/(4(2 − a²)): points that a fit masks or unmasks can move it back across them; and from a² = √12 − 2 on (a =
+    1.21) the factor is below −1, and the fixed point repels. The previous mask takes every a.
+
+    Absolute TCE with the mask of the model being fitted draws and fits in coordinates in which the model before is
+    standard, wherever all points come from it, so that condition numbers beyond the range of a float do no harm. Where
+    a fit is not certified all the same (event "unsolved": the first such generation, or −1), the replicate ends: the
+    model stays what it was, and masked_weight is NaN from there on.
 
     Examples
     --------
@@ -97,6 +103,7 @@ class MultivariateGaussian(Model):
         "masked_weight",
     )
     default_metrics = ("mean_drift", "log_det", "entropy")
+    results_version = 2
 
     def __post_init__(self) -> None:
         mean = finite_array("mean", self.mean).copy()
@@ -183,6 +190,9 @@ class MultivariateGaussian(Model):
         """Differential entropy in nats."""
         return 0.5 * (self.dimension * (1 + _LOG_2PI) + self._log_det())
 
+    def peak(self) -> float:
+        return math.exp(-0.5 * (self.dimension * _LOG_2PI + self._log_det()))
+
     def kl_divergence(self, other: MultivariateGaussian) -> float:
         """Kullback–Leibler divergence KL(self‖other) in nats."""
         return self.measure("kl_to_origin", self._same_family(other))
@@ -194,8 +204,8 @@ class MultivariateGaussian(Model):
     def measure(self, metric: str, origin: MultivariateGaussian) -> float:
         if metric not in self.metric_names or metric == "masked_weight":
             raise DomainError("metric", metric, "one of " + ", ".join(map(repr, self.metric_names[:-1])))
-        root = solve_triangular(origin._factor, self._factor, lower=True)
-        mean = solve_triangular(origin._factor, self.mean - origin.mean, lower=True)
+        root = _solve_lower(origin._factor, self._factor)
+        mean = _solve_lower(origin._factor, self.mean - origin.mean)
         powers = np.zeros((1, self.dimension), np.int64)
         return float(_Path(origin, mean[None], np.diagonal(root)[None], powers, root[None]).metric(metric)[0])
 
@@ -221,37 +231,30 @@ class MultivariateGaussian(Model):
 
     def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
         name = type(self).__name__
-        if decoding is not None and not isinstance(decoding, VarianceScaling):
-            raise UnsupportedCombinationError(
-                f"{name} does not go with {decoding!r}, which is for classes: a density takes VarianceScaling(factor)"
-            )
-        if isinstance(loss, CrossEntropy):
-            return
+        check_density(name, loss, decoding)
         if not isinstance(loss, TruncatedCrossEntropy):
-            raise UnsupportedCombinationError(
-                f"{name} does not go with {type(loss).__name__}: its weight is for probabilities, not densities"
-            )
+            return
         if self.ddof != 0:
             raise UnsupportedCombinationError(
                 f"{name} with ddof=1 goes with CrossEntropy alone: TCE is maximum likelihood"
             )
-        if loss.scale == "relative" and loss.mask == "current" and loss.relative_radius**2 > self.dimension:
-            least = f"e^(-{self.dimension}/2) = {math.exp(-self.dimension / 2):.6g}"
-            raise DomainError("gamma", loss.gamma, f"at least {least} for the relative scale, or no fixed point exists")
-        hinge = _is_hinge(loss)
-        if hinge and not _hinge_is_there():
-            raise UnsupportedCombinationError(f"{name} does not go with {loss!r}: that fit is not implemented")
-        choices = ("auto", "max-entropy") if hinge else ("auto",)
-        if loss.vacuous not in choices:
+        if loss.scale == "relative" and loss.mask == "current":
+            self._check_radius(loss)
+        check_largest_entropy(name, loss, _is_hinge(loss))
+
+    def _check_radius(self, loss: TruncatedCrossEntropy) -> None:
+        """Refuse a radius with which a sample need not have a self-consistent fit."""
+        isotropic = self.structure == "isotropic"
+        square = self.dimension if isotropic else 1
+        if loss.relative_radius**2 > square:
+            least = f"at least e^(-{square}/2) = {math.exp(-square / 2):.6g} for the relative scale"
             reason = (
-                "only the fit of largest entropy is determined by the data"
-                if hinge
-                else "these fits are never a choice among minimisers"
+                ", or no fixed point exists"
+                if isotropic or self.dimension == 1
+                else f" with a {self.structure} covariance, or a sample need not have a self-consistent fit "
+                "(structure='isotropic' and mask='previous' take less)"
             )
-            raise UnsupportedCombinationError(
-                f"{name} does not go with vacuous={loss.vacuous!r} for scale={loss.scale!r}, mask={loss.mask!r}: "
-                + reason
-            )
+            raise DomainError("gamma", loss.gamma, least + reason)
 
     @property
     def _least_points(self) -> int:
@@ -323,24 +326,14 @@ class MultivariateGaussian(Model):
         n_iter: int,
         vacuous: bool = False,
     ) -> Fit[MultivariateGaussian]:
-        return Fit(
-            model=model,
-            objective=float((weights * -model.log_density(points)).mean()),
-            weights=weights,
-            masked_weight=float((1 - weights).sum()),
-            boundary_index=np.empty(0, np.int64),
-            vacuous=vacuous,
-            n_iter=n_iter,
-        )
+        objective = float((weights * -model.log_density(points)).mean())
+        return Fit.weighted(model, objective, weights, n_iter=n_iter, vacuous=vacuous)
 
     def _fit_relative(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[MultivariateGaussian]:
         """Self-consistent fixed point about a fixed centre, from the cross-entropy fit on (see the class)."""
         start, deviations = self._cross_entropy(points)
-        y = solve_triangular(start._factor, deviations.T, lower=True).T  # in which the cross-entropy fit is standard
-        found = _fixed_point(y, loss.relative_radius, self.structure)
-        if found is None:
-            return self._fit(self, points, loss, np.zeros(len(points)), n_iter=_MOST_STEPS, vacuous=True)
-        root, kept, steps = found
+        y = _solve_lower(start._factor, deviations.T).T  # in which the cross-entropy fit is standard
+        root, kept, steps = _fixed_point(y, loss.relative_radius, self.structure)
         model = self._with(start.mean, start._factor @ root)
         return self._fit(model, points, loss, kept.astype(np.float64), n_iter=steps)
 
@@ -360,21 +353,38 @@ class MultivariateGaussian(Model):
         return max(2 * loss.floor - self.dimension * _LOG_2PI - self._log_det(), 0.0)
 
     def _fit_absolute(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[MultivariateGaussian]:
-        """Minimiser of the hinge form, with a certificate (slugs hinge-form, entropy-identity).
+        """Minimiser of the hinge form, with a certificate (slugs hinge-form, entropy-identity)."""
+        mean, root, weights, vacuous, steps = self._absolute(points, -loss.floor, singular=True)
+        model = self._with(mean, root)
+        entropies = -model.log_density(points)
+        on_boundary = (weights > 0) & (weights < 1)
+        objective = float(np.maximum(entropies, loss.floor).mean())
+        return Fit.weighted(model, objective, weights, n_iter=steps, vacuous=vacuous, boundary=on_boundary)
 
-        In coordinates in which the fit by cross entropy is standard, if there is one, which keeps the digits of
-        covariances that are nearly singular.
+    def _absolute(
+        self, points: np.ndarray, log_gamma: float, *, singular: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool, int]:
+        """Fit to a threshold on densities: mean, factor, weights, whether the case is vacuous, steps.
+
+        In coordinates in which the fit by cross entropy is standard, which keeps the digits of covariances that are
+        nearly singular. If there is none, and `singular` allows that, in those of the points.
         """
         from tce_theory.kernels import hinge as kernel
 
         try:
             start, deviations = self._cross_entropy(points)
-            y, base, origin = solve_triangular(start._factor, deviations.T, lower=True).T, start._factor, start.mean
         except DegenerateFitError:
+            if not singular:
+                raise
             y, base, origin = points - self.mean, np.eye(self.dimension), self.mean
-        log_gamma = math.log(loss.gamma) + float(np.log(np.diagonal(base)).sum())
-        if not -700 < log_gamma < 700:
-            raise DomainError("gamma", loss.gamma, "comparable with the density of the fit by cross entropy")
+        else:
+            y, base, origin = _solve_lower(start._factor, deviations.T).T, start._factor, start.mean
+            log_gamma += 0.5 * start._log_det()
+            if log_gamma > _MOST_LOG_DENSITY:  # far above all densities: nothing is masked
+                return origin, base, np.ones(len(points)), False, 0
+        if abs(log_gamma) > _MOST_LOG_DENSITY:
+            value = f"e^{log_gamma:.6g} where the data have unit spread"
+            raise DomainError("gamma", value, "comparable with the densities of fits to the data")
         mean, cov, weights, gap, vacuous, steps = kernel.fit_hinge(
             np.ascontiguousarray(y), math.exp(log_gamma), _STRUCTURES.index(self.structure), self.fit_mean,
             np.zeros(self.dimension),
@@ -387,18 +397,7 @@ class MultivariateGaussian(Model):
             raise DegenerateFitError(
                 "the fitted covariance is singular up to rounding: its condition number is beyond the range of a float"
             ) from None
-        model = self._with(origin + base @ mean, root)
-        entropies = -model.log_density(points)
-        on_boundary = (weights > 0) & (weights < 1)
-        return Fit(
-            model=model,
-            objective=float(np.maximum(entropies, loss.floor).mean()),
-            weights=np.asarray(weights),
-            masked_weight=float((1 - weights).sum()),
-            boundary_index=np.flatnonzero(on_boundary),
-            vacuous=bool(vacuous),
-            n_iter=int(steps),
-        )
+        return origin + base @ mean, root, np.asarray(weights), bool(vacuous), int(steps)
 
     def recursion(
         self, loss: Loss, sizes: np.ndarray, regime: Regime, sampler: str, decoding: Decoding | None = None
@@ -406,10 +405,8 @@ class MultivariateGaussian(Model):
         supply = regime.supply(sizes)
         if supply.fitted.min() < self._minimum_samples(loss):
             raise self._too_few(int(supply.fitted.min()), loss, "n_samples")
-        if _is_hinge(loss):
-            from tce_theory.models.generic import GenericRecursion
-
-            return GenericRecursion(self, loss, supply, decoding)
+        if isinstance(loss, TruncatedCrossEntropy) and _is_hinge(loss):
+            return _HingeRecursion(self, loss, supply, decoding)
         if isinstance(loss, CrossEntropy) and sampler == "auto" and supply.memory != SUBSAMPLE:
             return _LawRecursion(self, supply, decoding)
         return _PointsRecursion(self, loss, supply, decoding)
@@ -417,10 +414,6 @@ class MultivariateGaussian(Model):
 
 def _is_hinge(loss: Loss) -> bool:
     return isinstance(loss, TruncatedCrossEntropy) and loss.scale == "absolute" and loss.mask == "current"
-
-
-def _hinge_is_there() -> bool:
-    return importlib.util.find_spec("tce_theory.kernels.hinge") is not None
 
 
 # --- linear algebra ---
@@ -480,32 +473,35 @@ def _factor_of(unit: np.ndarray, structure: str, ddof: int) -> np.ndarray:
     return np.asarray((triangle * np.sign(diagonal)[:, None]).T / math.sqrt(n - ddof))
 
 
+def _solve_lower(root: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve L x = b, for one vector or for columns, by forward substitution.
+
+    LAPACK's way is slower for few dimensions, by far so where its threads meet others.
+    """
+    out = np.empty_like(right, dtype=np.float64)
+    for i in range(len(root)):
+        out[i] = (right[i] - root[i, :i] @ out[:i]) / root[i, i]
+    return out
+
+
 def _distances2(deviations: np.ndarray, root: np.ndarray) -> np.ndarray:
     """Squared Mahalanobis distances, (n,)."""
-    return np.asarray((solve_triangular(root, deviations.T, lower=True) ** 2).sum(axis=0))
+    return np.asarray((_solve_lower(root, deviations.T) ** 2).sum(axis=0))
 
 
-def _fixed_point(y: np.ndarray, radius: float, structure: str) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Iterate fits to the points that the fit before leaves unmasked: (factor, kept, steps), or None without an end.
+def _fixed_point(y: np.ndarray, radius: float, structure: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Iterate fits to the points that the fits before leave unmasked: factor, kept, steps.
 
     The squared radius is a trifle less, so that rounding does not mask a point at the radius.
     """
     root, kept = np.eye(y.shape[1]), np.ones(len(y), bool)
-    marked, next_mark = kept, 1  # an iteration that comes back to a set of points goes round (Brent 1980)
-    for step in range(_MOST_STEPS):
-        after = _distances2(y, root) >= radius * radius * (1 - 1e-12)
+    for step in range(len(y)):
+        after = kept & (_distances2(y, root) >= radius * radius * (1 - 1e-12))
         if (after == kept).all():
             return root, kept, step
-        if (after == marked).all():
-            return None
-        if step + 1 == next_mark:
-            marked, next_mark = after, 2 * next_mark
         kept = after
-        try:
-            root = _factor_of(y[kept], structure, 0)
-        except DegenerateFitError:
-            return None
-    return None
+        root = _factor_of(y[kept], structure, 0)
+    raise DegenerateFitError("the self-consistent fit is singular up to rounding")
 
 
 def _inverse(unit: np.ndarray) -> np.ndarray:
@@ -623,7 +619,15 @@ _RECORDED = 2**17  # numbers in the factors that are held at a time
 
 
 class _MultivariateRecursion(Recursion):
-    """Blocks of the recursion, replicate by replicate, in pieces of so many generations as memory should hold."""
+    """Blocks of the recursion, replicate by replicate, in pieces of so many generations as memory should hold.
+
+    Attributes
+    ----------
+    may_fail : bool
+        Whether a generation may have no fit; `masked` is then NaN from there on.
+    """
+
+    may_fail = False
 
     def __init__(self, model: MultivariateGaussian, supply: Supply, decoding: Decoding | None) -> None:
         self.model, self.supply = model, supply
@@ -639,7 +643,7 @@ class _MultivariateRecursion(Recursion):
     ) -> Block:
         generations, d = self.supply.drawn.size, self.model.dimension
         values = {name: np.full((replicates, generations + 1), np.nan) for name in (*metrics, *functions)}
-        vacuous, underflow = np.zeros(replicates, np.int64), np.full(replicates, -1, np.int64)
+        vacuous, unsolved, underflow = (np.full(replicates, start, np.int64) for start in (0, -1, -1))
         last_log_scale = np.empty(replicates)
         whole = self.model.structure == "full" and bool(functions or _WHOLE_FACTOR & set(metrics))
         start = np.zeros((1, d)), np.ones((1, d)), np.zeros((1, d), np.int64), np.eye(d)[None]
@@ -664,10 +668,12 @@ class _MultivariateRecursion(Recursion):
                 flat = means.reshape(-1, d), diagonals.reshape(-1, d), powers.reshape(-1, d)
                 path = _Path(self.model, *flat, factors)
                 lost = self._record(values, functions, rows, first + 1, path, masked)
-                fresh = (underflow[rows] < 0) & lost.any(axis=1)
-                underflow[rows] = np.where(fresh, first + 1 + lost.argmax(axis=1), underflow[rows])
+                for event, here in ((underflow, lost), (unsolved, np.isnan(masked))):
+                    fresh = (event[rows] < 0) & here.any(axis=1)
+                    event[rows] = np.where(fresh, first + 1 + here.argmax(axis=1), event[rows])
             last_log_scale[rows] = path.metric("log_det").reshape(shape)[:, -1] / (2 * d)
-        return Block(values, {"vacuous": vacuous, "underflow": underflow}, last_log_scale)
+        events = {"vacuous": vacuous, "underflow": underflow} | ({"unsolved": unsolved} if self.may_fail else {})
+        return Block(values, events, last_log_scale)
 
     def _record(
         self,
@@ -805,3 +811,83 @@ class _PointsRecursion(_MultivariateRecursion):
         family = (structure, model.fit_mean, model.ddof, model._least_points)
         shared = (control.stop, control.progress, control.slot)
         return int(kernel.advance_points(rng, *drawn, rule, threshold, is_radius, *family, *state, *recorded, *shared))
+
+
+class _HingeRecursion(_PointsRecursion):
+    """The recursion under an absolute threshold and the current mask: the same draws, and a solver called from Python.
+
+    A replicate ends with the first fit that cannot be certified.
+    """
+
+    may_fail = True
+
+    def __init__(
+        self, model: MultivariateGaussian, loss: TruncatedCrossEntropy, supply: Supply, decoding: Decoding | None
+    ) -> None:
+        super().__init__(model, loss, supply, decoding)
+        self.floor = loss.floor
+        d = model.dimension
+        self.standard = MultivariateGaussian(
+            np.zeros(d), np.eye(d), structure=model.structure, fit_mean=model.fit_mean
+        )  # fmt: skip
+
+    def _start(self) -> tuple[np.ndarray, ...]:
+        return *super()._start(), np.zeros(1, np.bool_)
+
+    def _advance(
+        self,
+        rng: np.random.Generator,
+        steps: slice,
+        state: tuple[np.ndarray, ...],
+        recorded: tuple[np.ndarray, ...],
+        control: Control,
+    ) -> int:
+        from tce_theory.kernels import multivariate as kernel
+
+        supply, vacuous = self.supply, 0
+        *moving, ended = state
+        root, power, mean, _, _ = moving
+        means, diagonals, roots, powers, masked = recorded
+        sizes = zip(supply.synthetic[steps], supply.fresh[steps], supply.fresh_share[steps], strict=True)
+        for t, (synthetic, fresh, share) in enumerate(sizes):
+            if control.stop[0]:
+                return vacuous
+            masked[t] = np.nan
+            if not ended[0]:
+                n_fresh = kernel.count_fresh(rng, int(synthetic), int(fresh), float(share))
+                try:
+                    masked[t], is_vacuous = self._generation(rng, int(synthetic + fresh), n_fresh, moving)
+                    vacuous += is_vacuous
+                except (DegenerateFitError, DomainError, np.linalg.LinAlgError):  # also data out of a float's range
+                    ended[0] = True
+            kernel.record(t, root, power, mean, means, diagonals, roots, powers)
+            control.progress[control.slot] += 1
+        return vacuous
+
+    def _generation(
+        self, rng: np.random.Generator, n: int, n_fresh: int, moving: list[np.ndarray]
+    ) -> tuple[float, bool]:
+        """Draw, fit and move the model: the masked weight, and whether the fit was vacuous."""
+        from tce_theory.kernels import multivariate as kernel
+
+        model, memory = self.model, self.supply.memory
+        root, power, mean, pool, pooled = moving
+        own = memory == FORGET and n_fresh == 0 and n >= model._least_points
+        points = np.empty((max(n, len(pool)), model.dimension))
+        count = kernel.draw_data(
+            rng, n, n_fresh, own, memory, root, power, mean, self.spread, pool, pooled, points
+        )  # fmt: skip
+        points = points[:count]
+        few = count < model._least_points
+        base, log_gamma = np.eye(model.dimension), -self.floor
+        if few:  # they do not span the space: the convention for the rest of it belongs to the original coordinates
+            base = model._factor
+        else:
+            log_gamma += 0.5 * model._log_det()
+        if own:
+            log_gamma += float(np.log(np.diagonal(root)).sum() + math.log(2) * power.sum())
+        centre, factor, weights, vacuous, _ = self.standard._absolute(points @ base.T, log_gamma, singular=few)
+        if few:
+            centre, factor = (_solve_lower(base, part) for part in (centre, factor))
+        kernel.move(root, power, mean, own, centre, np.ascontiguousarray(factor.T))
+        return float((1 - weights).sum()), vacuous

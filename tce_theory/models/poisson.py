@@ -14,6 +14,7 @@ from tce_theory.decoding import Decoding
 from tce_theory.errors import DomainError, UnsupportedCombinationError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
+from tce_theory.models._agreement import check_probabilities
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
 from tce_theory.validation import number_in, positive_integer
@@ -42,6 +43,7 @@ class Poisson(Model):
     See Also
     --------
     tce_theory.theory.literature.poisson_survival : when the recursion goes extinct under cross entropy.
+    tce_theory.theory.loss.poisson_rate_floor : below which no TCE fit is.
 
     Notes
     -----
@@ -49,19 +51,21 @@ class Poisson(Model):
     of these intervals the objective of TCE is convex in log rate with a known minimiser, so that its fit is exact
     (slug `hinge-form`).
 
-    **A floor of the rate** (mask by the current model, gamma < 1). Whatever is drawn, no fit has a rate below
-    min(previous rate, −log gamma): at a rate r < −log gamma the masses rise up to r, so that those of all x ≤ r are
-    at least exp(−r) > gamma; what is left unmasked is larger than r, and pulls the rate up. The recursion from a rate
-    above 0 therefore never goes extinct, and stays at min(rate_0, −log gamma) or above; data that are all 0 attain
-    it. The mask of the previous model has no such floor. The entropy has one, −log gamma, only for gamma ≥ 1/e: there
-    no mass exceeds gamma at a rate of −log gamma or more. For smaller gamma the Poisson family is the
-    counterexample of slug `entropy-identity`, for its base measure 1/x! is not constant.
+    **A floor of the rate** (slug `poisson-rate-floor`; mask by the current model, gamma < 1). Whatever is drawn, no fit
+    has a rate below min(previous rate, −log gamma): at a rate r < −log gamma the masses rise up to r, so that those of
+    all x ≤ r are at least exp(−r) > gamma; what is left unmasked is larger than r, and pulls the rate up. The recursion
+    from a rate above 0 therefore never goes extinct, and stays at min(rate_0, −log gamma) or above; data that are all 0
+    attain it. The mask of the previous model has no such floor. The entropy of fits that are not vacuous has one,
+    −log gamma, exactly for gamma ≥ 0.2094, because a Poisson law of rate g has an entropy of at least g exactly for
+    g ≤ 1.5634. For smaller gamma the Poisson family is the counterexample of slug `entropy-identity`, for its base
+    measure 1/x! is not constant.
 
-    **Inflation of the rate.** Without sampling noise a generation of TCE raises the rate whenever it masks anything, up
-    to the first rate at which no mass exceeds gamma (about 1/(2π gamma²) for small gamma), where it stays. Proof: the
+    **Inflation of the rate.** Without sampling noise a generation of TCE raises the rate when it masks anything, up to
+    the first rate at which no mass exceeds gamma (about 1/(2π gamma²) for small gamma), where it stays. Proof: the
     masked values are some a ≤ x ≤ b with p(b) > gamma ≥ p(a − 1), and because r p(x) = (x + 1) p(x + 1) the slope of
     cross entropy over them, Σ p(x) (r − x), telescopes to r (p(b) − p(a − 1)) > 0. Over all x it is 0, so that the
-    slope of what is left unmasked is negative at r, and its root is above r.
+    slope of what is left unmasked is negative at r, and its root is above r. (But for ties: where p(a − 1) and p(b + 1)
+    both are exactly gamma, the rate stays.) Of a single sample the fit may be below that of cross entropy.
 
     Examples
     --------
@@ -102,6 +106,9 @@ class Poisson(Model):
         """Shannon entropy in nats, to 1e-12."""
         return float(_entropy(np.array([self.rate]))[0])
 
+    def peak(self) -> float:
+        return float(np.exp(self.log_density(math.floor(self.rate))))
+
     def kl_divergence(self, other: Poisson) -> float:
         """Kullback–Leibler divergence KL(self‖other) in nats; inf where `other` is extinct and this is not."""
         return float(_kl(np.float64(self.rate), np.float64(_same_family(other).rate)))
@@ -128,17 +135,7 @@ class Poisson(Model):
                 f"Poisson does not go with {type(loss).__name__}: it has exact fits for CrossEntropy and TCE, whose "
                 "weights are constant between known rates"
             )
-        if loss.scale == "relative":
-            raise UnsupportedCombinationError(
-                "Poisson does not go with scale='relative': the most probable value would always be masked"
-            )
-        if loss.gamma > 1:
-            raise DomainError("gamma", loss.gamma, "in (0, 1] for probabilities")
-        if loss.mask == "previous" and loss.vacuous != "auto":
-            raise UnsupportedCombinationError(
-                f"Poisson with mask='previous' does not go with vacuous={loss.vacuous!r}: "
-                "if everything is masked the previous model is kept"
-            )
+        check_probabilities("Poisson", loss, "value")
         if loss.vacuous == "drawn-only":
             raise UnsupportedCombinationError(
                 "Poisson does not go with vacuous='drawn-only': every rate above 0 gives a probability to all values"

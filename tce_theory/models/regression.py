@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tce_theory.decoding import Decoding, VarianceScaling
-from tce_theory.errors import DegenerateFitError, DomainError, UnsupportedCombinationError
+from tce_theory.errors import DegenerateFitError, DomainError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
+from tce_theory.models._agreement import check_density, check_largest_entropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.generic import GenericRecursion
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
@@ -68,6 +69,9 @@ class LinearRegression(Model):
     With fitted noise all is as for `Gaussian`: the noise never falls below the floor (slug `density-floor`).
 
     If some coefficients mask all labels, the fit has the least largest residual (and the largest admissible noise).
+
+    With a design that is shared or given, `AccumulateSubsample` may take too few different rows of it to determine the
+    coefficients, which ends the run with a DegenerateFitError: n has to be several times d.
 
     Examples
     --------
@@ -170,6 +174,9 @@ class LinearRegression(Model):
         """Differential entropy of a label given its input, in nats."""
         return 0.5 + _LOG_ROOT + math.log(self.noise_std)
 
+    def peak(self) -> float:
+        return math.exp(-_LOG_ROOT) / self.noise_std
+
     def kl_divergence(self, other: LinearRegression) -> float:
         """Kullback–Leibler divergence KL(self‖other) of labels, in nats, averaged over standard normal inputs."""
         if not isinstance(other, LinearRegression) or other.coefficients.size != self.coefficients.size:
@@ -208,33 +215,17 @@ class LinearRegression(Model):
 
     def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
         name = type(self).__name__
-        if decoding is not None and not isinstance(decoding, VarianceScaling):
-            raise UnsupportedCombinationError(
-                f"{name} does not go with {decoding!r}, which is for classes: a density takes VarianceScaling(factor)"
-            )
-        if isinstance(loss, CrossEntropy):
-            return
+        check_density(name, loss, decoding)
         if not isinstance(loss, TruncatedCrossEntropy):
-            raise UnsupportedCombinationError(
-                f"{name} does not go with {type(loss).__name__}: its weight is for probabilities, not densities"
-            )
+            return
         if self.fit_noise and loss.scale == "relative" and loss.mask == "current" and loss.relative_radius > 1:
             raise DomainError(
                 "gamma", loss.gamma, "at least e^(-1/2) = 0.606531 for the relative scale, or no fixed point exists"
             )
         if loss.scale == "absolute" and not 0 < _critical_std(loss) < math.inf:
             raise DomainError("gamma", loss.gamma, "between 2.3e-309 and 7.1e307, or the critical scale is no float")
-        choice = self.fit_noise and loss.mask == "current" and loss.scale == "absolute"
-        if loss.vacuous not in (("auto", "max-entropy") if choice else ("auto",)):
-            raise UnsupportedCombinationError(
-                f"{name} does not go with vacuous={loss.vacuous!r} for scale={loss.scale!r}, mask={loss.mask!r}, "
-                f"fit_noise={self.fit_noise}: "
-                + (
-                    "only the fit of largest entropy is determined by the data"
-                    if choice
-                    else "these fits are no choice among models of different entropy"
-                )
-            )
+        # with known noise all that is vacuous has the same entropy
+        check_largest_entropy(name, loss, self.fit_noise and loss.mask == "current" and loss.scale == "absolute")
 
     def _minimum_samples(self, loss: Loss) -> int:
         """Points that determine a fit: as many as coefficients, and one more for the noise (TCE's has a wall)."""
@@ -309,15 +300,7 @@ class LinearRegression(Model):
             objective = float(np.maximum(cross_entropy, self._floor(loss)).mean())  # type: ignore[arg-type]
         else:
             objective = float((weights * cross_entropy).mean())
-        return Fit(
-            model=model,
-            objective=objective,
-            weights=weights,
-            masked_weight=float((1 - weights).sum()),
-            boundary_index=np.empty(0, np.int64) if boundary is None else np.flatnonzero(boundary),
-            vacuous=vacuous,
-            n_iter=n_iter,
-        )
+        return Fit.weighted(model, objective, weights, n_iter=n_iter, vacuous=vacuous, boundary=boundary)
 
     def _fit_previous(self, points: np.ndarray, loss: TruncatedCrossEntropy) -> Fit[LinearRegression]:
         """Least squares on the labels that this model does not mask; this model where they do not determine a fit."""

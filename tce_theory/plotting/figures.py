@@ -58,7 +58,34 @@ _METRIC_LABELS = {
     "support_fraction": "share of surviving classes",
     "max_prob": "largest probability",
     "tv": "total variation TV(p₀, pₜ)",
+    "prob": "probability of 1",
+    "variance": "variance",
+    "rate": "rate",
+    "entropy_rate": "entropy rate (nats a token)",
+    "kl_rate_from_origin": "KL(p₀ ‖ pₜ) (nats a token)",
+    "kl_rate_to_origin": "KL(pₜ ‖ p₀) (nats a token)",
+    "distinct_ngrams": "different n-grams in the data",
+    "longest_cycle": "longest absorbing cycle (tokens)",
+    "absorbing_share": "share in absorbing cycles",
+    "mean_drift": "drift of the mean (in σ₀)",
+    "log_det": "log det Σ",
+    "log_condition": "log condition number of Σ",
+    "live_components": "live components",
+    "live_modes": "modes of the density",
+    "mode_mass_error": "total variation of mode masses",
+    "sliced_w2": "sliced W₂ distance",
+    "kl_from_origin_se": "standard error of KL(p₀ ‖ pₜ)",
+    "excess_error": "excess test error ‖wₜ − w₀‖²",
+    "error_along": "error along w₀",
+    "error_across": "squared error across w₀",
+    "coefficient_norm": "norm of the coefficients ‖wₜ‖",
+    "noise_std": "noise σ",
+    "log_noise_std": "log σ of the noise",
 }
+_FAMILY_LABELS = {("MarkovChain", "support"): "surviving transitions"}
+_SHARES = {"extinct": "share of extinct replicates", "fixed": "share of replicates at 0 or 1"}
+"""Metrics that are 0 or 1, of which quantiles say nothing, and what their mean is."""
+_COUNTS = frozenset({"support", "live_modes", "live_components", "distinct_ngrams", "longest_cycle"})
 _LOSS_NAMES = {
     "CrossEntropy": "CE",
     "TruncatedCrossEntropy": "TCE",
@@ -89,7 +116,7 @@ def metric_label(metric: str) -> str:
 
 
 def run_label(run: Run) -> str:
-    """Name a run in a legend by its loss, threshold and sample size, as far as its provenance says.
+    """Name a run in a legend by its loss, threshold and sample size (or least and largest one), as far as is known.
 
     Examples
     --------
@@ -104,7 +131,9 @@ def run_label(run: Run) -> str:
     loss = str(run.provenance.get("loss", "run")).partition("(")[0]
     parts = [_LOSS_NAMES.get(loss, loss), *_parameters_in_words(run.provenance.get("loss_parameters", {}))]
     if "n_samples" in run.provenance:
-        parts.append(f"n = {run.provenance['n_samples']:,}")
+        sizes = np.ravel(run.provenance["n_samples"])
+        parts.append(" … ".join(f"{size:,}" for size in dict.fromkeys((int(sizes.min()), int(sizes.max())))))
+        parts[-1] = f"n = {parts[-1]}"
     return ", ".join(parts)
 
 
@@ -360,8 +389,9 @@ def run_overview(run: Run) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Medians with bands that hold the middle 50 % and 90 % of the replicates. A Gaussian under an absolute threshold
-        gets its wall σ_c and floor σ_f (slugs `density-wall`, `density-floor`). `tce_theory.plotting.save` saves it.
+        Medians with bands that hold the middle 50 % and 90 % of the replicates; of a metric that is 0 or 1 ("extinct",
+        "fixed") the share of replicates where it is 1. A Gaussian under an absolute threshold gets its wall σ_c and
+        floor σ_f (slugs `density-wall`, `density-floor`). `tce_theory.plotting.save` saves it.
 
     Raises
     ------
@@ -377,7 +407,6 @@ def run_overview(run: Run) -> Figure:
     ['standard deviation σ', 'entropy (nats)']
     """
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
     from matplotlib.ticker import MaxNLocator
 
     from tce_theory.plotting import style
@@ -386,33 +415,87 @@ def run_overview(run: Run) -> Figure:
         raise DomainError("run.metrics", dict(run.metrics), "at least one metric")
     columns = min(2, len(run.metrics))
     rows = math.ceil(len(run.metrics) / columns)
+    title = _title(run)
     with style():
-        figure = Figure(figsize=(3.6 * columns, 2.5 * rows + 0.5))
+        figure = Figure(figsize=(3.6 * columns, 2.5 * rows + 0.5 + 0.15 * title.count("\n")))
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax in panels[len(run.metrics) :]:
             ax.remove()
         for ax, metric in zip(panels, run.metrics, strict=False):
-            trajectories(ax, run, metric)
-            for y, name, side in _thresholds(run, metric):
-                reference_line(ax, y, name, side=side)
+            _panel(ax, run, metric)
             ax.set_xlabel("generation")
             ax.set_xlim(0, run.generations)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            ax.set_ylabel(metric_label(metric))
-        (median,) = panels[0].get_legend_handles_labels()[0]
-        median.set_label(f"{median.get_label()}: median")
-        shades = [1 - (1 - _BAND_OPACITY) ** layers for layers in (2, 1)]
-        bands = [
-            Patch(color=median.get_color(), alpha=shade, linewidth=0, label=f"middle {share} %")
-            for shade, share in zip(shades, (50, 90), strict=True)
-        ]
-        figure.legend(
-            handles=[median, *bands],
-            loc="outside upper center",
-            ncols=3 if columns == 2 else 1,
-            title=f"{run.provenance.get('family', 'model')}, {run.replicates.size:,} replicates",
-        )
+        handles = _overview_handles(run, panels[0].lines[0].get_color())
+        legend = figure.legend(handles=handles, loc="outside upper center", ncols=3 if columns == 2 else 1, title=title)
+        legend.get_title().set_multialignment("center")
     return figure
+
+
+def _title(run: Run) -> str:
+    """Family and replicates; in a second line regime and decoding, where they are not the plain ones."""
+    provenance = run.provenance
+    title = f"{provenance.get('family', 'model')}, {run.replicates.size:,} replicates"
+    plain = (None, "Replace()")
+    special = [str(provenance[name]) for name in ("regime", "decoding") if provenance.get(name) not in plain]
+    return "\n".join([title, ", ".join(special)] if special else [title])
+
+
+def _panel(ax: Axes, run: Run, metric: str) -> None:
+    """Draw one metric over generations: quantiles over replicates, or their share where it is 0 or 1."""
+    from matplotlib.ticker import MaxNLocator
+
+    if metric in _SHARES:
+        ax.plot(_values(run, metric).mean(axis=0))
+        ax.set_ylim(-0.02, 1.02)
+        ax.set_ylabel(_SHARES[metric])
+        return
+    trajectories(ax, run, metric)
+    for y, name, side in _thresholds(run, metric):
+        reference_line(ax, y, name, side=side)
+    ax.set_ylabel(_FAMILY_LABELS.get((str(run.provenance.get("family")), metric), metric_label(metric)))
+    if metric in _COUNTS:
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if metric.startswith("kl_"):
+        _divergence_panel(ax, run.metrics[metric])
+
+
+def _divergence_panel(ax: Axes, values: np.ndarray) -> None:
+    """Make what explodes readable: a logarithmic axis beyond three decades, and a word where the median is infinite."""
+    later = np.quantile(values[:, 1:], (_QUANTILES[0], 0.5, _QUANTILES[-1]), axis=0, method="inverted_cdf")
+    positive = later[np.isfinite(later) & (later > 0)]
+    if positive.size and positive.max() > 1000 * positive.min():
+        ax.set_yscale("log")
+    infinite = np.isinf(later[1])
+    if infinite.any():
+        first = int(infinite.argmax())
+        for_ever = infinite[first:].all()
+        when = f"from generation {first + 1} on" if for_ever else f"in {infinite.sum()} generations"
+        ax.text(
+            0.97,
+            0.5,
+            f"median infinite\n{when}",
+            transform=ax.transAxes,
+            ha="right",
+            va="center",
+            fontsize="small",
+            color="0.35",
+        )
+
+
+def _overview_handles(run: Run, color: Any) -> list[Any]:
+    """Return what the legend of an overview shows: the meaning of line and bands."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    if set(run.metrics) <= set(_SHARES):
+        return [Line2D([], [], color=color, label=run_label(run))]
+    shades = [1 - (1 - _BAND_OPACITY) ** layers for layers in (2, 1)]
+    bands = [
+        Patch(color=color, alpha=shade, linewidth=0, label=f"middle {share} %")
+        for shade, share in zip(shades, (50, 90), strict=True)
+    ]
+    return [Line2D([], [], color=color, label=f"{run_label(run)}: median"), *bands]
 
 
 def closed_forms(

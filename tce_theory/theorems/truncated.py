@@ -450,6 +450,20 @@ _RELATIVE_FIXED_POINT = Theorem(
             r"samples of 100 points at $a = 0.3$.",
             status=Status.NUMERICAL,
         ),
+        Claim(
+            name="order-of-samples",
+            statement=r"On a sample in $d$ dimensions whose covariance matrix is regular, about a fixed centre and for "
+            r"$a \le 1$, the iteration from the cross-entropy fit increases covariance matrices in the Loewner order, "
+            r"and ends at a self-consistent fit that is below all others. With one variance for all directions it does "
+            r"so for $a^2 \le d$.",
+        ),
+        Claim(
+            name="samples-without-a-fit",
+            statement=r"For $1 < a < \sqrt{d}$ and a full covariance a sample need not have any self-consistent fit: "
+            r"of samples of 8 points in the plane, about 12 % have none at $a = 1.1$ and 45 % at $a = 1.3$, by trying "
+            r"all sets of points.",
+            status=Status.NUMERICAL,
+        ),
     ),
     status=Status.PROVED,
     source="this project; ForTIFAI (arXiv 2509.08972) for the previous mask",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["categorical", "gaussian", "literature", "loss", "regimes", "truncated", "wall"]
+__all__ = ["ancestry", "categorical", "gaussian", "literature", "loss", "regimes", "truncated", "wall"]
 
 
 def __getattr__(name: str) -> ModuleType:

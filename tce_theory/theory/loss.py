@@ -41,6 +41,7 @@ __all__ = [
     "hinge_objective",
     "loss_floor",
     "masked_gradient_bound",
+    "poisson_rate_floor",
     "stationary_entropy",
     "tabular_entropy_rate",
     "tce_gradient",
@@ -224,6 +225,39 @@ def loss_floor(gamma: Any) -> FloatOrArray:
     0.105360515658
     """
     return numbers_or_scalar(0.0 - np.log(positive_numbers("gamma", gamma)))
+
+
+def poisson_rate_floor(gamma: Any, rate: Any) -> FloatOrArray:
+    """Rate below which no TCE fit of a Poisson model is, min(λ, −log γ).
+
+    Parameters
+    ----------
+    gamma : float or array of float
+        Confidence threshold in (0, 1].
+    rate : float or array of float
+        Rate λ ≥ 0 of the previous model, from which training starts; or that of generation 0, for all generations.
+
+    Returns
+    -------
+    float or ndarray
+        Of the broadcast shape.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `poisson-rate-floor`: for the mask by the model that is fitted. Attained by data that are all 0.
+
+    Examples
+    --------
+    >>> round(poisson_rate_floor(0.9, 2.0), 6), poisson_rate_floor(0.9, 0.05)
+    (0.105361, 0.05)
+    """
+    threshold, previous = numbers_in("gamma", gamma, 0.0, 1.0, open_low=True), numbers_in("rate", rate, 0.0)
+    return numbers_or_scalar(np.minimum(previous, loss_floor(threshold)))
 
 
 def hinge_objective(cross_entropies: Vector, gamma: Any) -> FloatOrArray:

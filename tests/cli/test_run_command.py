@@ -94,15 +94,15 @@ def breaking(monkeypatch):
 
 def interrupting(monkeypatch, after):
     """Let Ctrl-C come when some blocks have been stored."""
-    whole = run_module._Watch.block
+    whole = run_module.Watch.block
 
     def block(self, result):
         whole(self, result)
         if self.finished == after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module._Watch, "block", block)
-    return lambda: monkeypatch.setattr(run_module._Watch, "block", whole)
+    monkeypatch.setattr(run_module.Watch, "block", block)
+    return lambda: monkeypatch.setattr(run_module.Watch, "block", whole)
 
 
 # ------------------------------------------------------------------------------------------------------- results

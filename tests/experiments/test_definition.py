@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import tce_theory as tce
 from tce_theory.errors import DefinitionError
-from tce_theory.experiments import blocks, schema
+from tce_theory.experiments import blocks, run, schema
 from tce_theory.experiments import definition as module
 from tce_theory.experiments.definition import Cell, Definition
 from tce_theory.recursion import simulate_part
@@ -70,7 +70,7 @@ OF_FORM: list[tuple[dict[str, Any], str]] = [
     ({"loss": [TCE, {"name": "tce", "gama": 1}]}, "loss[1].gama is not known; did you mean gamma?"),
     (
         {"loss": {"name": "tce", "gamma": 0.5, "x": 1}},
-        "loss.x is not known; known are name, gamma, scale, mask, vacuous",
+        "loss.x is not known; known are name, gamma_over_peak, gamma, scale, mask, vacuous",
     ),
     ({"loss": {"name": "ce", "gamma": 0.5}}, "loss.gamma does not go with ce, but with tce and smooth"),
     ({"model": {**ZIPF, "std": 1}}, "model.std does not go with categorical, but with gaussian"),
@@ -83,7 +83,6 @@ OF_FORM: list[tuple[dict[str, Any], str]] = [
         "model.zipf.exp is not known; did you mean exponent?",
     ),
     ({"a\nb": 1}, '"a\\nb" is not known; known are '),
-    ({"loss": {"name": "tce"}}, "loss.gamma is missing"),
     ({"loss": {}}, "loss.name is missing: one of ce, tce, focal, smooth"),
     ({"fidelity": [{"below": 1}]}, "fidelity[0].metric is missing"),
     ({"cases": [{"n_samples": 5}, {"n": 5}]}, "cases[1].n is not known; did you mean n_samples?"),
@@ -101,7 +100,8 @@ OF_FORM: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model": {"family": "gausian"}},
-        "model.family must be one of gaussian, categorical, bernoulli, poisson (did you mean gaussian?), got 'gausian'",
+        "model.family must be one of gaussian, categorical, bernoulli, poisson, multivariate, mixture, markov, "
+        "regression (did you mean gaussian?), got 'gausian'",
     ),
     (
         {"sampler": ["auto", "points", "pionts"]},
@@ -142,8 +142,65 @@ OF_FORM: list[tuple[dict[str, Any], str]] = [
         "n_samples.spacing must be one of linear, log (did you mean log?)",
     ),
     ({"n_samples": {"from": 1, "too": 9, "num": 3}}, "n_samples.too is not known; did you mean to?"),
+    # arrays
+    ({"model": {"family": "multivariate", "mean": [0, 0], "cov": [1, 1]}}, "model.cov[0] must be a list, got 1"),
+    (
+        {"model": {"family": "multivariate", "mean": [0, 0], "cov": [[[1, 0], [0, 1]], [[1, 0], [0, "x"]]]}},
+        "model.cov[1][1][1] must be a number, got 'x'",
+    ),
+    ({"model": {"family": "markov", "transition": []}}, "model.transition must be a list of 1 or more, got []"),
+    ({"model": {"family": "markov", "transition": 0.5}}, "model.transition must be a list, got 0.5"),
+    (
+        {"model": {"family": "mixture", "weights": [1], "means": [0], "covs": [[1]]}},
+        "model.covs[0][0] must be a list, got 1",
+    ),
+    ({"model": {"family": "mixture", "two_moons": {"mods": 8}}}, "model.two_moons.mods is not known; did you mean mod"),
+    (
+        {"model": {"family": "regression", "noise_std": 1, "coefficients": "x"}},
+        "model.coefficients must be a list, got",
+    ),
+    ({"model": {"family": "regression", "coefficients": [1]}}, "model.noise_std is missing"),
+    (
+        {"model": {"family": "regression", "coefficients": [1], "noise_std": 1, "design": "fix"}},
+        "model.design must be one of fresh, shared, got 'fix'",
+    ),
+    # sample sizes that grow
+    (
+        {"n_samples": {"growth": "lin", "first": 1, "step": 1}},
+        "n_samples.growth must be one of linear, geometric, listed (did you mean linear?), got 'lin'",
+    ),
+    ({"n_samples": [9, {"first": 1}]}, "n_samples[1].growth is missing: one of linear, geometric, listed"),
+    ({"n_samples": {"growth": "linear", "first": 1}}, "n_samples.step is missing"),
+    (
+        {"n_samples": [{"growth": "linear", "first": 1, "step": 1, "ratio": 2}]},
+        "n_samples[0].ratio does not go with linear, but with geometric",
+    ),
+    ({"n_samples": {"growth": "listed", "sizes": [1, 2.5]}}, "n_samples.sizes[1] must be an integer, got 2.5"),
+    ({"regime": {"name": "staged", "then": {"name": "replace"}}}, "regime.stages is missing"),
+    (
+        {"regime": {"name": "staged", "stages": 3, "then": {"name": "accumulate"}}},
+        "regime.then.name must be one of replace, fresh-mix, got 'accumulate'",
+    ),
 ]
 OF_CONTENT: list[tuple[dict[str, Any], str]] = [
+    ({"loss": {"name": "tce"}}, "loss must be given by just one of gamma and gamma_over_peak, got {'name': 'tce'}"),
+    (
+        {"loss": {"name": "tce", "gamma": 0.5, "gamma_over_peak": 1.2}},
+        "loss must be given by just one of gamma and gamma_over_peak, got ",
+    ),
+    (
+        {"loss": {"name": "tce", "gamma_over_peak": 1.2, "scale": "relative"}},
+        'loss.gamma_over_peak must be left out for scale = "relative", where gamma is a share of the peak already, '
+        "got 1.2",
+    ),
+    (
+        {"loss": {"name": "tce", "gamma_over_peak": [1.2, 0]}},
+        "loss.gamma_over_peak[1] must be a finite number above 0, got 0.0",
+    ),
+    (
+        {"model": {"family": "bernoulli", "prob": 0.4}, "loss": {"name": "tce", "gamma_over_peak": 2}},
+        "gamma must be in (0, 1] for probabilities, got 1.2",
+    ),
     (
         {"theorems": ["tail-inflaton"]},
         "theorems[0] must be the slug of a theorem (did you mean tail-inflation?), got 'tail-inflaton'",
@@ -224,6 +281,89 @@ OF_CONTENT: list[tuple[dict[str, Any], str]] = [
         {"cases": [{"generations": 10**7, "replicates": 10**6, "metrics": ["std", "mean"]}]},
         "cases[0].generations must be at most 976557 for blocks of 64 replicates and 2 metrics (1 GB), got 10000000",
     ),
+    # families that are given in one of several ways
+    (
+        {"model": {"family": "multivariate", "mean": [0]}},
+        "model must be given by just one of dimension and mean + cov, got {'family': 'multivariate', 'mean': [0]}",
+    ),
+    (
+        {"model": {"family": "mixture", "weights": [1], "two_moons": {}}},
+        "model must be given by just one of two_moons and weights + means + covs, got",
+    ),
+    (
+        {"model": {"family": "markov", "transition": [[1]], "unit": "char"}},
+        "model must be given by text or standard_text for unit to have a meaning, got",
+    ),
+    (
+        {"model": {"family": "markov", "standard_text": True, "start": [1]}},
+        "model must be given by transition for start to have a meaning, got",
+    ),
+    (
+        {"model": {"family": "multivariate", "dimension": [2, 101]}},
+        "model.dimension[1] must be an integer of at least 1 and at most 100, got 101",
+    ),
+    (
+        {"model": {"family": "multivariate", "mean": [0, 0], "cov": [[[1, 0], [0, 1]], [[1]]]}},
+        "model.cov[1] must be of shape (2, 2), as there are 2 means, got",
+    ),
+    (
+        {"model": [ZIPF, {"family": "markov", "transition": [[0.9, 0.1], [0.2, 0.9]]}]},
+        "row 1 of model[1].transition must be a vector of nonnegative numbers that sum to 1, got a vector that sums to",
+    ),
+    (
+        {"model": {"family": "markov", "transition": [[0.9, 0.1], [1]]}},
+        "model.transition must be an array of finite numbers with 2 dimensions, got",
+    ),
+    (
+        {"model": {"family": "markov", "standard_text": True, "order": 9}},
+        "model.order must be at most 4 for ",
+    ),
+    (
+        {"model": {"family": "markov", "text": "no such file", "order": 2}},
+        "model.text must be a file that can be read (No such file or directory: ",
+    ),
+    (
+        {"model": {"family": "mixture", "two_moons": {"modes": [8, 5]}}},
+        "model.two_moons.modes[1] must be even: one half of them on each half circle, got 5",
+    ),
+    (
+        {"model": {"family": "mixture", "two_moons": {}, "tol": [1e-6, 0]}},
+        "model.tol[1] must be a finite number above 0, got 0.0",
+    ),
+    (
+        {"cases": [{"model": {"family": "regression", "coefficients": [1], "noise_std": [1, 0]}}]},
+        "cases[0].model.noise_std[1] must be a finite number above 0, got 0.0",
+    ),
+    # sample sizes that grow
+    (
+        {"n_samples": [5, {"growth": "geometric", "first": 9, "ratio": [1.5, 0.5]}]},
+        "n_samples[1].ratio[1] must be a finite number of at least 1, got 0.5",
+    ),
+    (
+        {"n_samples": {"growth": "geometric", "first": 9, "ratio": 1e9}, "generations": 9},
+        "n_samples must be an integer of at least 1 and at most 2**53, got ",
+    ),
+    (
+        {"n_samples": {"growth": "listed", "sizes": [10, 20]}},
+        "n_samples must be one size for each of 5 generations, got '2 sizes'",
+    ),
+    (
+        {"n_samples": {"growth": "linear", "first": 9, "step": 1}, "generations": 1_000_001},
+        "generations must be at most 1000000 where the sample size is not the same for all of them, got 1000001",
+    ),
+    (
+        {
+            "model": {"family": "regression", "coefficients": [1], "noise_std": 1, "design": "shared"},
+            "n_samples": {"growth": "linear", "first": 10, "step": [0, 5]},
+            "loss": {"name": "ce"},
+        },
+        "n_samples must be 10 for all generations, the rows of the design that they share, got 15 "
+        "(in the cell with n_samples.step = 5)",
+    ),
+    (
+        {"n_samples": {"growth": "linear", "first": 1, "step": 1}, "loss": {"name": "ce"}},
+        "n_samples must be at least 2 for CrossEntropy(), or no scale can be fitted, got 1",
+    ),
     # combinations
     (
         {"loss": {"name": "focal"}},
@@ -290,6 +430,14 @@ OF_CONTENT: list[tuple[dict[str, Any], str]] = [
         },
         "fidelity[0].relative must be false for entropy, which is not positive and finite at generation 0, "
         "got entropy = -0.883647 (in the cell with model.std = 0.1)",
+    ),
+    (
+        {
+            "model": {"family": "multivariate", "dimension": 5},
+            "loss": {"name": "ce"},
+            "fidelity": [{"metric": "w2_squared", "above": 2, "relative": True}],
+        },
+        "fidelity[0].relative must be false for w2_squared, which is not positive and finite at generation 0, got w2_",
     ),
     # sizes
     (
@@ -408,6 +556,7 @@ def test_the_longest_block_is_one_that_a_store_holds() -> None:
     assert "generations must be at most 976557 for" in refusal({**BASE, **given, "generations": 976_558})
 
 
+SCALED = {"name": "variance-scaling", "factor": [0.9, 1.1]}
 # A valid definition of which a part is replaced by anything: it is a definition still, or it is refused in a line.
 SOURCES: list[dict[str, Any]] = [
     {
@@ -424,6 +573,21 @@ SOURCES: list[dict[str, Any]] = [
         "regime": [{"name": "replace"}, {"name": "fresh-mix", "fraction": [0, 0.5]}],
         "sampler": ["auto", "points"],
         "cases": [{"seed": [2, 3]}, {"model": {"family": "categorical", "probs": [[0.5, 0.5], [1]]}}],
+    },
+    {
+        **BASE,
+        "loss": {"name": "ce"},
+        "n_samples": [20, {"growth": "linear", "first": 20, "step": [0, 5]}, {"growth": "listed", "sizes": [9] * 5}],
+        "model": [
+            {"family": "multivariate", "mean": [[0, 0], [1, 1]], "cov": [[1, 0.5], [0.5, 1]], "structure": "full"},
+            {"family": "mixture", "weights": [0.5, 0.5], "means": [-2, 2], "covs": [1, 1], "variance_floor": 0.01},
+            {"family": "markov", "transition": [[[0.9, 0.1], [0.2, 0.8]], [[0, 1], [1, 0]]], "start": [1, 0]},
+        ],
+        "cases": [
+            {},
+            {"model": {"family": "mixture", "two_moons": {"modes": [2, 4]}}},
+            {"model": {"family": "regression", "coefficients": [1, 2], "noise_std": 0.5}, "decoding": SCALED},
+        ],
     },
 ]
 WORDS = [
@@ -793,6 +957,122 @@ def test_a_cell_is_what_simulate_takes() -> None:
     assert {name: run.provenance[name] for name in provenance} == provenance
 
 
+COV = [[2.0, 0.5], [0.5, 1.0]]
+ROWS = [[0.9, 0.1], [0.2, 0.8]]
+SIZES = {"growth": "linear", "first": 20, "step": 5}
+# of each family a table, the model that it stands for, and what else the cell has
+MODELS: list[tuple[dict[str, Any], Callable[[], Any], dict[str, Any]]] = [
+    ({"family": "gaussian", "std": 2}, lambda: tce.Gaussian(std=2), {"n_samples": SIZES}),
+    ({"family": "categorical", "counts": [3, 1]}, lambda: tce.Categorical([0.75, 0.25]), {}),
+    ({"family": "bernoulli", "prob": 0.3}, lambda: tce.Bernoulli(0.3), {"n_samples": SIZES}),
+    ({"family": "poisson", "rate": 2.5}, lambda: tce.Poisson(2.5), {}),
+    (
+        {"family": "multivariate", "dimension": 2, "fit_mean": False},
+        lambda: tce.MultivariateGaussian([0, 0], np.eye(2), fit_mean=False),
+        {},
+    ),
+    (
+        {"family": "multivariate", "mean": [1, 2], "cov": COV},
+        lambda: tce.MultivariateGaussian([1, 2], COV),
+        {"n_samples": SIZES},
+    ),
+    (
+        {"family": "mixture", "two_moons": {"modes": 2, "std": 0.3}, "start": "k-means++"},
+        lambda: tce.GaussianMixture.two_moons(2, std=0.3, start="k-means++"),
+        {"metrics": ["entropy", "live_modes"], "generations": 2},
+    ),
+    (
+        {"family": "mixture", "weights": [0.5, 0.5], "means": [-2, 2], "covs": [1, 1], "variance_floor": 0.01},
+        lambda: tce.GaussianMixture([0.5, 0.5], [-2, 2], [1, 1], variance_floor=0.01),
+        {"metrics": ["entropy"], "generations": 2, "n_samples": SIZES},
+    ),
+    ({"family": "markov", "transition": ROWS}, lambda: tce.MarkovChain(ROWS), {"n_samples": SIZES}),
+    (
+        {"family": "markov", "transition": np.full((4, 2), 0.5), "order": 2, "start": [1, 0, 0, 0], "length": 7},
+        lambda: tce.MarkovChain(np.full((4, 2), 0.5), order=2, start=[1, 0, 0, 0], length=7),
+        {},
+    ),
+    (
+        {"family": "regression", "coefficients": [1, -2], "noise_std": 0.5, "design": "shared", "fit_noise": True},
+        lambda: tce.LinearRegression([1, -2], 0.5, design="shared", fit_noise=True),
+        {},
+    ),
+]
+
+
+def test_of_each_family_there_is_a_model() -> None:
+    assert {table["family"] for table, _, _ in MODELS} == {*schema.TABLES["model"]}
+
+
+@pytest.mark.parametrize(("table", "make", "more"), MODELS, ids=[table["family"] for table, _, _ in MODELS])
+def test_a_stored_cell_of_any_family_is_what_simulate_gives(
+    tmp_path: Path, table: dict[str, Any], make: Callable[[], Any], more: dict[str, Any]
+) -> None:
+    given = {"n_samples": 20, "generations": 3, "replicates": 2, **more}
+    definition = Definition.from_mapping({**BASE, "model": table, "loss": {"name": "ce"}, **given})
+    (item,) = definition.cells
+    again = Definition.from_mapping(json.loads(json.dumps(definition.document)))
+    assert [cell.key for cell in again.cells] == [item.key]
+
+    growing = isinstance(given["n_samples"], dict)
+    given |= {"n_samples": tce.LinearGrowth(20, 5) if growing else 20, "seed": item.seed, "metrics": item.metrics}
+    expected = tce.simulate(make(), tce.CrossEntropy(), **given)
+    (stored,) = run(definition, tmp_path / "store.sqlite").cells
+    found = stored.run()
+    for name, values in expected.metrics.items():
+        np.testing.assert_array_equal(found.metrics[name], values)
+    for name, counts in expected.events.items():
+        np.testing.assert_array_equal(found.events[name], counts)
+    assert found.provenance["model"] == json.loads(json.dumps(expected.provenance["model"]))
+    assert found.provenance["n_samples"] == expected.provenance["n_samples"]
+
+
+def test_a_chain_is_read_from_a_text_beside_the_definition(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("to be or not to be")
+    for folder, text in ((tmp_path, "text"), (Path(), str(tmp_path / "text"))):
+        model = {"family": "markov", "text": text, "unit": ["word", "char"], "order": [1, 2]}
+        found = Definition.from_mapping({**BASE, "model": model}, folder=folder).cells
+        made = [
+            tce.MarkovChain.from_text(tmp_path / "text", unit=unit, order=order)
+            for unit in ("word", "char")
+            for order in (1, 2)
+        ]
+        assert [module.identity(item.model) for item in found] == [module.identity(model) for model in made]
+
+
+def test_sample_sizes_that_grow() -> None:
+    growing = [7, SIZES, {"growth": "geometric", "first": 10, "ratio": [2, 1]}, {"growth": "listed", "sizes": [7] * 5}]
+    found = cells(n_samples=growing, seed=[1, 2])
+    sizes = [7, (20, 25, 30, 35, 40), (10, 20, 40, 80, 160), 10]
+    assert [item.n_samples for item in found[::2]] == sizes  # the last one is the first once more
+    assert varying(found[::2], "n_samples", "n_samples.growth", "n_samples.first", "n_samples.ratio") == [
+        (7, None, None, None),
+        (None, "linear", 20, None),
+        (None, "geometric", 10, 2.0),
+        (None, "geometric", 10, 1.0),
+    ]
+    assert len({item.key for item in found}) == len({item.seed for item in found}) == 8
+
+
+def test_sizes_that_are_the_same_have_the_same_key_however_they_are_written() -> None:
+    listed = {"growth": "listed", "sizes": [20, 25, 30, 35, 40]}
+    assert cell(n_samples=SIZES).key == cell(n_samples=listed).key
+    assert cell(n_samples=SIZES).seed == cell(n_samples=listed).seed
+    for constant in ({**SIZES, "step": 0}, {"growth": "listed", "sizes": [20] * 5}):
+        assert cell(n_samples=constant).key == cell(n_samples=20).key
+    assert cell(n_samples={**listed, "sizes": [20, 25, 30, 35, 41]}).key != cell(n_samples=listed).key
+    assert cell(n_samples={**listed, "sizes": [25, 20, 30, 35, 40]}).key != cell(n_samples=listed).key
+
+
+def test_growing_samples_are_an_axis_of_labelled_arrays(tmp_path: Path) -> None:
+    pytest.importorskip("xarray")
+    definition = Definition.from_mapping({**BASE, "n_samples": {**SIZES, "step": [1, 5]}})
+    assert run(definition, tmp_path / "steps.sqlite").to_xarray(["std"])["step"].values.tolist() == [1, 5]
+    definition = Definition.from_mapping({**BASE, "n_samples": [20, SIZES]})
+    labels = run(definition, tmp_path / "sizes.sqlite").to_xarray(["std"])["n_samples"].values.tolist()
+    assert labels == ["20", "linear(first=20, step=5)"]
+
+
 def test_models_and_texts_are_made_and_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     checked: list[Any] = []
@@ -908,6 +1188,66 @@ def test_categorical_parameters_change_the_key() -> None:
     assert len(keys) == len(models) * len(losses)
 
 
+MIXTURE = {"family": "mixture", "weights": [0.5, 0.5], "means": [-2, 2], "covs": [1, 1]}
+MULTIVARIATE = {"family": "multivariate", "mean": [0, 0], "cov": [[1, 0], [0, 1]]}
+REGRESSION = {"family": "regression", "coefficients": [1, 2], "noise_std": 1}
+CHAIN = {"family": "markov", "transition": ROWS}
+# every parameter of a family changed, one at a time
+DIFFERENT = [
+    [
+        MULTIVARIATE,
+        *({**MULTIVARIATE, **change} for change in ({"mean": [0, 1]}, {"cov": [[1, 0], [0, 2]]}, {"cov": COV})),
+        *({**MULTIVARIATE, **change} for change in ({"structure": "diagonal"}, {"fit_mean": False}, {"ddof": 1})),
+        {"family": "multivariate", "dimension": 3},
+    ],
+    [
+        MIXTURE,
+        *({**MIXTURE, **change} for change in ({"weights": [0.25, 0.75]}, {"means": [-2, 3]}, {"covs": [1, 2]})),
+        *({**MIXTURE, **change} for change in ({"tol": 1e-5}, {"max_iter": 9}, {"start": "k-means++"})),
+        {**MIXTURE, "variance_floor": 0.01},
+        {"family": "mixture", "two_moons": {}},
+        {"family": "mixture", "two_moons": {"modes": 4}},
+        {"family": "mixture", "two_moons": {"std": 0.3}},
+    ],
+    [
+        CHAIN,
+        *({**CHAIN, **change} for change in ({"transition": ROWS[::-1]}, {"start": [1, 0]}, {"length": 10})),
+        {**CHAIN, "transition": [*ROWS, *ROWS], "order": 2},
+        {"family": "markov", "text": "text"},
+        {"family": "markov", "text": "text", "unit": "char"},
+    ],
+    [
+        REGRESSION,
+        *({**REGRESSION, **change} for change in ({"coefficients": [1, 3]}, {"noise_std": 2}, {"design": "shared"})),
+        {**REGRESSION, "fit_noise": True},
+    ],
+]
+EQUAL = [
+    ({**MULTIVARIATE, "structure": "full", "fit_mean": True, "ddof": 0}, {"family": "multivariate", "dimension": 2}),
+    ({**MIXTURE, "tol": 1e-6, "max_iter": 1000, "start": "warm"}, MIXTURE),
+    ({"family": "mixture", "two_moons": {"modes": 8, "std": 0.2}}, {"family": "mixture", "two_moons": {}}),
+    ({**CHAIN, "order": 1, "length": 100}, CHAIN),
+    ({**CHAIN, "start": tce.MarkovChain(ROWS).start}, CHAIN),
+    ({**REGRESSION, "design": "fresh", "fit_noise": False}, REGRESSION),
+]
+
+
+@pytest.mark.parametrize("models", DIFFERENT, ids=[models[0]["family"] for models in DIFFERENT])
+def test_every_parameter_of_a_family_changes_the_key(models: list[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("to be or not to be")
+    given = {**BASE, "loss": {"name": "ce"}, "n_samples": 30}
+    found = [Definition.from_mapping({**given, "model": model}, folder=tmp_path).cells[0] for model in models]
+    assert len({item.key for item in found}) == len({item.seed for item in found}) == len(models)
+    known = SCHEMA["definitions"][f"{type(found[0].model).__name__}Table"]["properties"]
+    assert {*known} - {"standard_text"} == {name for model in models for name in model}
+
+
+@pytest.mark.parametrize(("one", "other"), EQUAL, ids=[one["family"] for one, _ in EQUAL])
+def test_equal_models_have_equal_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
+    given = {"loss": {"name": "ce"}, "n_samples": 30}
+    assert cell(model=one, **given).key == cell(model=other, **given).key
+
+
 def test_another_version_of_the_results_is_another_key_with_the_same_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     before, other_family = cell(), cell(model=ZIPF)
     monkeypatch.setattr(tce.Gaussian, "results_version", tce.Gaussian.results_version + 1)
@@ -944,6 +1284,7 @@ GOLDEN: list[tuple[dict[str, Any], str, int]] = [
         "fdac9c7596eec37602119505ef7df5b8",
         1,
     ),
+    ({"n_samples": SIZES}, "10d6f1cd759fda587851fe398a535225", 329932570693102270552243372272905031306),
 ]
 
 
@@ -1057,7 +1398,7 @@ def test_the_json_schema_is_one_that_editors_read() -> None:
         for field, item in node["properties"].items():
             assert item.get("description") or field == "mean", f"{name}.{field}"
     tce_table = SCHEMA["definitions"]["TruncatedCrossEntropyTable"]
-    assert tce_table["required"] == ["name", "gamma"]
+    assert tce_table["required"] == ["name"]
     assert tce_table["properties"]["mask"]["default"] == "current"
     assert tce_table["properties"]["mask"]["oneOf"][0]["enum"] == ["current", "previous"]
     if importlib.util.find_spec("jsonschema"):
@@ -1066,7 +1407,7 @@ def test_the_json_schema_is_one_that_editors_read() -> None:
 
 @pytest.mark.parametrize("path", SIMULATIONS, ids=[path.stem for path in SIMULATIONS])
 def test_the_json_schema_accepts_what_is_shipped(path: Path) -> None:
-    assert accepts(SCHEMA, Definition.read(path).document)
+    assert accepts(SCHEMA, tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 def test_the_json_schema_accepts_what_is_valid_and_refuses_what_has_the_wrong_form() -> None:
@@ -1084,5 +1425,32 @@ def test_the_json_schema_accepts_what_is_valid_and_refuses_what_has_the_wrong_fo
 def test_words_that_choose_are_no_names_of_settings() -> None:
     # else paths in messages would lack them
     names = {name for node in schemas(SCHEMA) for name in node.get("properties", ())}
-    words = {word for words in schema.CONSTRUCTORS.values() for word in words}
+    words = {word for words in schema.TABLES.values() for word in words}
     assert not names & (words | {"one", "several", "range"})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"family": "gaussian", "std": 2.0},
+        {"family": "categorical", "zipf": {"size": 5}},
+        {"family": "markov", "transition": ROWS},
+        {"family": "mixture", "two_moons": {}},
+    ],
+    ids=lambda model: model["family"],
+)
+def test_a_threshold_over_the_peak_is_that_multiple_of_it(model: dict[str, Any]) -> None:
+    loss = {"name": "tce", "gamma_over_peak": [0.9, 1.05]}
+    cells = Definition.from_mapping({**BASE, "model": model, "loss": loss}).cells
+    assert [cell.loss.gamma for cell in cells] == [multiple * cells[0].model.peak() for multiple in (0.9, 1.05)]
+    assert [cell.settings["loss.gamma_over_peak"] for cell in cells] == [0.9, 1.05]
+    # the same cells as with the thresholds themselves
+    gammas = {"name": "tce", "gamma": [cell.loss.gamma for cell in cells]}
+    same = Definition.from_mapping({**BASE, "model": model, "loss": gammas}).cells
+    assert [cell.key for cell in same] == [cell.key for cell in cells]
+
+
+def test_a_label_names_cells_and_changes_nothing() -> None:
+    plain, named = (Definition.from_mapping({**BASE, **more}).cells[0] for more in ({}, {"label": "the first"}))
+    assert named.settings["label"] == "the first"
+    assert (named.key, named.seed) == (plain.key, plain.seed)

@@ -32,7 +32,7 @@ def synthetic(monkeypatch):
 
 
 def seconds_of_generation(cell):
-    return 1e-6 * cell.n_samples**1.2
+    return 1e-6 * np.mean(np.power(cell.n_samples, 1.2))
 
 
 def seconds_of(tasks):
@@ -92,6 +92,19 @@ def test_cells_of_other_kinds_are_probed_apart(synthetic):
     }
     # under cross entropy the samplers differ, under the others they do not
     assert len(kinds) == 2 * 5 * 2 * 2
+
+
+def test_cells_that_are_decoded_are_probed_apart(synthetic):
+    decoding = [{"name": "tempered", "temperature": [0.5, 0.7]}, {"name": "top-k", "k": 2}]
+    estimate.estimate(tasks_of(model={"family": "categorical", "zipf": {"size": 5}}, metrics=["tv"], decoding=decoding))
+    assert {type(cell.decoding).__name__ for cell in synthetic} == {"Temperature", "TopK"}
+
+
+def test_samples_that_grow_are_ordered_by_their_mean(synthetic):
+    steps = list(range(0, 2000, 10))
+    tasks = tasks_of(loss={"name": "tce", "gamma": 0.3}, n_samples={"growth": "linear", "first": 50, "step": steps})
+    assert estimate.estimate(tasks, n_jobs=1).seconds == pytest.approx(seconds_of(tasks), rel=0.1)
+    assert len({cell.key for cell in synthetic}) <= 10
 
 
 def test_workers_share_the_work_but_not_a_block(synthetic):

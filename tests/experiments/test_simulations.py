@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,15 @@ from tce_theory.experiments.definition import Cell, Criterion
 from tce_theory.experiments.results import StoredCell
 from tce_theory.experiments.schema import SCHEMA_FILE, json_schema
 from tce_theory.metrics import heterozygosity
-from tce_theory.theory.regimes import fresh_mix_heterozygosity
+from tce_theory.theory.categorical import entropy_floor
+from tce_theory.theory.literature import mad_log_variance_drift, poisson_survival
+from tce_theory.theory.regimes import (
+    accumulate_factor,
+    fresh_mix_heterozygosity,
+    regression_accumulate_error,
+    regression_replace_error,
+    staged_factor,
+)
 from tce_theory.verification.estimates import compare, mean_of
 
 FOLDER = Path(__file__).parents[2] / "simulations"
@@ -29,6 +38,11 @@ SCHEMA_LINE = "#:schema "
 
 def by_name(path: Path) -> str:
     return path.name
+
+
+@cache
+def definition_of(path: Path) -> Definition:
+    return Definition.read(path)
 
 
 def cut_down(path: Path, replicates: int, generations: int) -> Definition:
@@ -72,7 +86,7 @@ def test_there_are_definitions_and_the_index_lists_just_them() -> None:
 @pytest.mark.parametrize("path", FILES, ids=by_name)
 def test_definition_is_valid_and_explained(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
-    definition = Definition.read(path)
+    definition = definition_of(path)
 
     assert lines[0].startswith(SCHEMA_LINE)
     assert (FOLDER / lines[0].removeprefix(SCHEMA_LINE)).resolve() == SCHEMA_FILE.resolve()
@@ -88,7 +102,7 @@ def test_definition_is_valid_and_explained(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=by_name)
 def test_index_says_what_the_definition_says(path: Path) -> None:
-    definition = Definition.read(path)
+    definition = definition_of(path)
     entry = INDEX.split(f"]({path.name})")[1].split("\n## ")[0]
     named = re.search(r"^Theorems: (.*?)\.", entry, flags=re.MULTILINE | re.DOTALL).group(1)
     assert tuple(re.findall(r"`([^`]*)`", named)) == definition.theorems
@@ -97,36 +111,44 @@ def test_index_says_what_the_definition_says(path: Path) -> None:
 
 def test_smoke_definition_runs_as_it_is(tmp_path: Path) -> None:
     path = FOLDER / "smoke.toml"
-    assert_complete(run(path, tmp_path / "smoke.sqlite"), Definition.read(path))
+    assert_complete(run(path, tmp_path / "smoke.sqlite"), definition_of(path))
 
 
-def test_smoke_definition_has_every_family_loss_and_regime() -> None:
+def test_smoke_definition_has_all_that_a_definition_can_name() -> None:
     tables = json_schema()["definitions"].values()
     known = {
         word
         for table in tables
-        for key in ("family", "name")
+        for key in ("family", "name", "growth")
         for word in table["properties"].get(key, {}).get("enum", [])
     }
     used = {
         cell.settings.get(name)
-        for cell in Definition.read(FOLDER / "smoke.toml").cells
-        for name in ("model.family", "loss.name", "regime.name", "decoding.name")
+        for cell in definition_of(FOLDER / "smoke.toml").cells
+        for name in ("model.family", "loss.name", "regime.name", "decoding.name", "n_samples.growth")
     }
     assert known
     assert known == used - {None}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "smoke"], ids=by_name)
+LONG = {"merging_modes", "text_bigrams"}
+"""Definitions whose generations take a second."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG)) for p in FILES if p.stem != "smoke"],
+    ids=by_name,
+)
 def test_definition_runs_cut_down(path: Path, tmp_path: Path) -> None:
-    definition = cut_down(path, replicates=3, generations=10)
+    definition = cut_down(path, replicates=3, generations=5)
     assert_complete(run(definition, tmp_path / "store.sqlite"), definition)
 
 
 # -------------------------------------------------------------------------------- against exact laws and closed forms
 
 ERROR = 1e-4
-"""Of each claim below: 17 claims, so that a right program fails with a probability below 0.002."""
+"""Of each claim below: 27 claims, so that a right program fails with a probability below 0.003."""
 
 
 def ran(stem: str, tmp_path: Path, *, where: Callable[[Cell], bool]) -> Iterator[tuple[StoredCell, Cell]]:
@@ -191,6 +213,66 @@ def test_fresh_data_hold_the_heterozygosity_that_theory_says(tmp_path: Path) -> 
         truth = heterozygosity(cell.model.probs)
         exact = fresh_mix_heterozygosity(cell.n_samples, cell.regime.fraction, truth, t=cell.generations)
         assert_mean(stored.run().metrics["heterozygosity"][:, -1], float(exact))
+
+
+@pytest.mark.slow
+def test_labels_of_a_models_own_drift_as_theory_says(tmp_path: Path) -> None:
+    def where(cell: Cell) -> bool:
+        if cell.model.fit_noise or cell.loss != tce.CrossEntropy():
+            return False
+        return cell.model.design == "shared" or cell.regime == tce.Replace()
+
+    for stored, cell in ran("relabelling", tmp_path, where=where):
+        t, n, d = cell.generations, cell.n_samples, cell.model.coefficients.size
+        replaced = cell.regime == tce.Replace()
+        exact = regression_replace_error(t, n, d) if replaced else regression_accumulate_error(n, d, t=t)
+        assert_mean(stored.run().metrics["excess_error"][:, -1], float(exact))
+
+
+@pytest.mark.slow
+def test_data_that_are_kept_or_grow_hold_what_theory_says(tmp_path: Path) -> None:
+    def where(cell: Cell) -> bool:
+        known = isinstance(cell.regime, (tce.Accumulate, tce.Staged)) or not isinstance(cell.n_samples, int)
+        # where little is left, 10,000 replicates are too few
+        return isinstance(cell.model, tce.Categorical) and known and cell.settings.get("n_samples.ratio") != 1.02
+
+    for stored, cell in ran("regimes", tmp_path, where=where):
+        n, t = cell.n_samples, cell.generations
+        match cell.regime:
+            case tce.Accumulate():
+                left = accumulate_factor(n, t=t)
+            case tce.Staged():
+                left = staged_factor(n, i=t - 1)
+            case _:
+                left = np.prod(1 - 1 / np.array(n))
+        assert_mean(stored.run().metrics["heterozygosity"][:, -1], float(left) * heterozygosity(cell.model.probs))
+
+
+@pytest.mark.slow
+def test_counts_die_out_as_theory_says(tmp_path: Path) -> None:
+    def where(cell: Cell) -> bool:
+        return isinstance(cell.model, tce.Poisson) and cell.loss == tce.CrossEntropy()
+
+    for stored, cell in ran("counts_extinction", tmp_path, where=where):
+        alive = 1 - stored.run().metrics["extinct"]
+        assert_mean(alive[:, 20], float(poisson_survival(20, cell.n_samples, cell.model.rate)))
+
+
+@pytest.mark.slow
+def test_decoding_ends_where_theory_says(tmp_path: Path) -> None:
+    def where(cell: Cell) -> bool:
+        if isinstance(cell.model, tce.Gaussian):
+            return cell.model.ddof == 1 and cell.decoding.factor < 1
+        return cell.decoding == tce.Temperature(0.7)
+
+    for stored, cell in ran("decoding", tmp_path, where=where):
+        found = stored.run().metrics
+        if isinstance(cell.model, tce.Gaussian):
+            drift = mad_log_variance_drift(cell.n_samples, cell.decoding.factor)
+            assert_mean(-2 * found["log_std"][:, -1], -cell.generations * float(drift))
+        else:
+            floor = 0.0 if cell.loss == tce.CrossEntropy() else entropy_floor(cell.loss.gamma)
+            np.testing.assert_allclose(found["entropy"][:, -1], floor, rtol=1e-9)
 
 
 @pytest.mark.slow

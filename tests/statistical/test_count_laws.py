@@ -83,7 +83,13 @@ def test_the_generator_alone_is_not_poisson_for_huge_means():
 
 @pytest.mark.parametrize(
     ("n", "rate", "by_points"),
-    [(10, 2.5, False), (500, 2.5, False), (20_000, 30.0, False), (60, 2.5, True), (40, 0.2, True)],
+    [
+        (10, 2.5, False),
+        pytest.param(500, 2.5, False, marks=pytest.mark.slow),
+        (20_000, 30.0, False),
+        (60, 2.5, True),
+        (40, 0.2, True),
+    ],
 )
 def test_histograms(n, rate, by_points):
     """Each count is binomial, counts have the covariance of multinomial ones, and the rest has its number and total.
@@ -170,7 +176,7 @@ def agree(first, second, other, size):
 
 @pytest.mark.parametrize(
     ("regime", "loss", "other_loss"),
-    grid([REPLACE, MIX, ACCUMULATE, STAGED], quick={(MIX, 0), (ACCUMULATE, 0), (REPLACE, 1), (MIX, 2)}),
+    grid([REPLACE, MIX, ACCUMULATE, STAGED], quick={(ACCUMULATE, 0), (MIX, 1)}),
 )
 def test_histograms_in_law_and_points(loss, other_loss, regime):
     """Control, large enough to see: another gamma; under cross entropy another n."""
@@ -185,7 +191,7 @@ def test_histograms_in_law_and_points(loss, other_loss, regime):
 
 @pytest.mark.parametrize(
     ("regime", "loss", "other_loss"),
-    grid([REPLACE, MIX, ACCUMULATE, SUBSAMPLE, STAGED], quick={(SUBSAMPLE, 1)}),
+    grid([REPLACE, MIX, ACCUMULATE, SUBSAMPLE, STAGED], quick=()),
 )
 def test_the_recursion_and_the_reference(loss, other_loss, regime):
     """The kernel against `sample` and `fit` in Python; controls as above."""

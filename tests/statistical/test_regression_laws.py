@@ -27,13 +27,6 @@ from tce_theory.theory import regimes as theory
 CE = tce.CrossEntropy()
 TRUTH, NOISE = [1.0, -2.0, 0.5], 0.5
 METRICS = ["excess_error", "error_along", "log_noise_std"]
-REGIMES = [
-    tce.Replace(),
-    tce.FreshMix(0.3),
-    tce.Accumulate(),
-    tce.AccumulateSubsample(),
-    tce.Staged(3, then=tce.FreshMix(0.5)),
-]
 
 
 def model(design, fit_noise=False):
@@ -67,30 +60,30 @@ def in_arrays(design, regime, n, t, replicates, seed, spread=1.0, fit_noise=Fals
     return [((w - truth) ** 2).sum(axis=1), (w - truth) @ truth / np.linalg.norm(truth), np.log(std)]
 
 
-def agree(first, second, other):
-    """One law: the mean to 8 % of a standard deviation, the whole law to .045; another law is told apart."""
+def agree(first, second, other, whole):
+    """One law: the mean to 8 % of a standard deviation, all of it to `whole`; another law is told apart."""
     deviation = float(np.std(first))
     assert_equivalent(difference_of(mean_of(first), mean_of(second)), 0.0, margin=0.08 * deviation)
-    assert_equivalent(distance_between(first, second), 0.0, margin=0.045)
-    assert_different(distance_between(second, other), 0.0, margin=0.045)
+    assert_equivalent(distance_between(first, second), 0.0, margin=whole)
+    assert_different(distance_between(second, other), 0.0, margin=whole)
 
 
-def compared(first, second, other, *, fit_noise):
-    agree(*(np.log(sample[0]) for sample in (first, second, other)))
-    agree(*(np.log(np.abs(sample[1])) for sample in (first, second, other)))
+def compared(first, second, other, *, fit_noise, whole=0.045):
+    agree(*(np.log(sample[0]) for sample in (first, second, other)), whole)
+    agree(*(np.log(np.abs(sample[1])) for sample in (first, second, other)), whole)
     if fit_noise:
-        agree(first[2], second[2], other[2])
+        agree(first[2], second[2], other[2], whole)
 
 
 @pytest.mark.parametrize(
     ("design", "fit_noise", "regime"),
     [
-        ("fresh", True, tce.FreshMix(0.3)),
+        pytest.param("fresh", True, tce.FreshMix(0.3), marks=pytest.mark.slow),
         ("shared", False, tce.Accumulate()),
         pytest.param("fresh", True, tce.Replace(), marks=pytest.mark.slow),
         pytest.param("fresh", True, tce.Accumulate(), marks=pytest.mark.slow),
         pytest.param("fresh", False, tce.Accumulate(), marks=pytest.mark.slow),
-        pytest.param("fresh", True, REGIMES[-1], marks=pytest.mark.slow),
+        pytest.param("fresh", True, tce.Staged(3, then=tce.FreshMix(0.5)), marks=pytest.mark.slow),
         pytest.param("shared", True, tce.Replace(), marks=pytest.mark.slow),
         pytest.param("shared", True, tce.Accumulate(), marks=pytest.mark.slow),
         pytest.param("shared", True, tce.Staged(4), marks=pytest.mark.slow),
@@ -109,15 +102,24 @@ def test_law_and_points(design, fit_noise, regime):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("regime", REGIMES, ids=str)
-@pytest.mark.parametrize(("design", "fit_noise"), [("fresh", True), ("shared", True), ("shared", False)])
+@pytest.mark.parametrize(
+    ("design", "fit_noise", "regime"),
+    [
+        ("fresh", True, tce.AccumulateSubsample()),
+        ("shared", False, tce.Staged(3, then=tce.FreshMix(0.5))),
+        ("shared", True, tce.FreshMix(0.3)),
+        ("shared", True, tce.AccumulateSubsample()),
+    ],
+    ids=str,
+)
 def test_the_library_by_points(design, fit_noise, regime):
     """`Model.sample` and `Model.fit` generation by generation. Control, large enough to see: n = 12 instead of 9."""
-    options = {"t": 4, "replicates": 55_000, "regime": regime}
-    points = simulated(model(design, fit_noise), CE, METRICS, n=9, seed=710, sampler="points", **options)
+    points = simulated(
+        model(design, fit_noise), CE, METRICS, n=9, t=4, replicates=16_000, seed=710, regime=regime, sampler="points"
+    )
     reference = in_arrays(design, regime, 9, 4, 55_000, seed=711, fit_noise=fit_noise)
     other = in_arrays(design, regime, 12, 4, 55_000, seed=712, fit_noise=fit_noise)
-    compared(points, reference, other, fit_noise=fit_noise)
+    compared(points, reference, other, fit_noise=fit_noise, whole=0.07)
 
 
 @pytest.mark.parametrize("design", ["fresh", pytest.param("shared", marks=pytest.mark.slow)])
@@ -131,7 +133,7 @@ def test_one_fit_in_law(design):
 # ------------------------------------------------------------------------------------------------- closed forms
 
 
-@pytest.mark.parametrize("design", ["fresh", "shared"])
+@pytest.mark.parametrize("design", ["fresh", pytest.param("shared", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("n", "t"), [(20, 6), pytest.param(200, 20, marks=pytest.mark.slow)])
 def test_replaced_labels(design, n, t):
     """t d NOISE²/(n − d − 1), whatever the design; controls: 6 %, and n for n − d − 1."""
@@ -142,7 +144,8 @@ def test_replaced_labels(design, n, t):
         assert_different(mean_of(error), t * 3 * NOISE**2 / n, margin=0.1 * right)
 
 
-@pytest.mark.parametrize(("n", "t"), [pytest.param(20, 2, marks=pytest.mark.slow), (9, 5)])
+@pytest.mark.parametrize(("n", "t"), [(20, 2), (9, 5)])
+@pytest.mark.slow
 def test_accumulated_labels_of_a_shared_design(n, t):
     """NOISE² d/(n − d − 1) Σ 1/i²; control: that of fresh designs, or, where they are near, 6 %."""
     options = {"n": n, "t": t, "replicates": 220_000 if n > 9 else 150_000, "regime": tce.Accumulate()}
@@ -205,17 +208,17 @@ def kept_share_and_square(a):
 def test_known_noise_loses_by_truncation():
     """A label that is masked is lost: the error of a fit is 1/m of that of CE for large n, m = E z² 1(|z| > a).
 
-    With the previous mask it is m/q² of it, q = Pr(|z| > a), and at every n: NOISE² (m/q) d E[1/(K − d − 1)] with K
-    kept points (K binomial, at least d + 2 with all but negligible probability). Control: CE's, and 10 %.
+    Control: CE's. With the previous mask it is m/q² of it, q = Pr(|z| > a), and at every n: NOISE² (m/q) d
+    E[1/(K − d − 1)] with K kept points (K binomial, at least d + 2 with all but negligible probability). Control: 10 %.
     """
-    gamma, n, d = 0.6, 400, 3
+    gamma, n, d = 0.4, 400, 3
     q, m = kept_share_and_square(math.sqrt(-2 * math.log(gamma)))
     unit = theory.regression_replace_error(1, n, d, noise_std=NOISE)
-    options = {"n": n, "t": 1, "replicates": 12_000, "seed": 770}
-    (current,) = simulated(model("fresh"), tce.TCE(gamma, "relative"), ["excess_error"], **options)
-    check(mean_of(current), unit / m, 1.1 * unit / m)
-    assert_different(mean_of(current), unit, margin=0.05 * unit)
-    (previous,) = simulated(model("fresh"), tce.TCE(gamma, "relative", mask="previous"), ["excess_error"], **options)
+    options = {"n": n, "t": 1, "seed": 770}
+    (current,) = simulated(model("fresh"), tce.TCE(gamma, "relative"), ["excess_error"], replicates=2000, **options)
+    check(mean_of(current), unit / m, unit)
+    loss = tce.TCE(gamma, "relative", mask="previous")
+    (previous,) = simulated(model("fresh"), loss, ["excess_error"], replicates=20_000, **options)
     kept = np.arange(d + 2, n + 1)
     right = NOISE**2 * m / q * d * float((stats.binom.pmf(kept, n, q) / (kept - d - 1)).sum())
     check(mean_of(previous), right, 1.1 * right)
@@ -226,7 +229,7 @@ def test_fitted_noise_has_a_wall():
     """TCE holds the noise up (slug density-wall), and so the error grows on, where CE's is bounded (mean-wanders)."""
     critical = NOISE / 1.5
     loss = tce.TCE(1 / (critical * math.sqrt(2 * math.pi)))
-    options = {"n": 12, "t": 120, "replicates": 1500, "seed": 780}
+    options = {"n": 12, "t": 60, "replicates": 100, "seed": 780}
     error, log_std = simulated(model("fresh", True), loss, ["excess_error", "log_noise_std"], **options)
     ce_error, ce_log_std = simulated(model("fresh", True), CE, ["excess_error", "log_noise_std"], **options)
     assert log_std.min() >= math.log(critical) - 0.5 - 1e-9

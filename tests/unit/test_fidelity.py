@@ -764,3 +764,31 @@ def test_memory_of_the_bootstrap_is_bounded(statistic):
     tracemalloc.stop()
     # indices, gathered times and a partial sort of 2^20 numbers each; all resamples at once would be 32 MB for 400
     assert peak < 28e6
+
+
+def test_p_value_of_the_ratio_by_hand():
+    """log of the ratio over the root of the sum of (standard error/mean)², against Student's t of the smaller side."""
+    baseline, treated = interval([1.0, 2, 3, 6] * 10, horizon=9), interval([2.0, 4, 6] * 10, horizon=9)
+    errors = [side.times.std(ddof=1) / math.sqrt(side.times.size) / side.times.mean() for side in (baseline, treated)]
+    expected = 2 * stats.t.sf(math.log(4 / 3) / math.hypot(*errors), df=29)
+    assert extension_factor(baseline, treated).ratio_p == pytest.approx(expected, rel=1e-12)
+    assert extension_factor(treated, baseline).ratio_p == pytest.approx(expected, rel=1e-12)
+
+
+def test_p_value_of_the_ratio_of_pairs_is_that_of_their_differences():
+    rng = np.random.default_rng(1)
+    times = rng.uniform(1, 2, 40)
+    baseline, treated = (interval(side, horizon=9) for side in (times, times * rng.uniform(1, 1.02, 40)))
+    relative = treated.times / treated.times.mean() - baseline.times / baseline.times.mean()
+    difference = math.log(treated.times.mean() / baseline.times.mean())
+    expected = 2 * stats.t.sf(difference / (relative.std(ddof=1) / math.sqrt(40)), df=39)
+    factors = [extension_factor(baseline, treated, paired=paired) for paired in (True, False)]
+    assert factors[0].ratio_p == pytest.approx(expected, rel=1e-9)
+    assert factors[0].ratio_p < 1e-6 < 0.3 < factors[1].ratio_p
+
+
+def test_p_value_of_the_ratio_where_nothing_varies():
+    ones, twos = interval([1.0] * 30, horizon=9), interval([2.0] * 30, horizon=9)
+    assert extension_factor(ones, ones).ratio_p == 1
+    assert extension_factor(ones, twos).ratio_p is None
+    assert extension_factor(ones, twos, statistic="median").ratio_p is None

@@ -145,6 +145,51 @@ def test_modes_are_maxima():
         assert (model.log_density(around.reshape(-1, 2)).reshape(len(points), 50) <= heights[:, None] + 1e-10).all()
 
 
+def test_a_mode_where_long_components_cross_is_found():
+    """Three components, four modes; control: from the means alone there are three."""
+    cross = GaussianMixture(
+        [0.4, 0.4, 0.2], [[0.0, 2.0], [2.0, 0.0], [9.0, 9.0]],
+        [np.diag([0.05, 4.0]), np.diag([4.0, 0.05]), 0.1 * np.eye(2)],
+    )  # fmt: skip
+    points, _ = cross.modes()
+    assert any(np.allclose(point, [0, 0], atol=0.1) for point in points)
+    axis = np.linspace(-1, 1, 81)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    best = grid[np.argmax(cross.log_density(grid))]
+    np.testing.assert_allclose(best, 0, atol=0.1)
+
+
+def test_kl_comes_with_an_honest_error():
+    """Against quadrature on the line, in units of the standard error; control: a twentieth of that error."""
+    rng, x, scores = np.random.default_rng(8), np.linspace(-60, 60, 12_001), []
+    for _ in range(60):
+        p, q = random_mixture(rng, 3, 1), random_mixture(rng, 3, 1)
+        log_p, log_q = p.log_density(x), q.log_density(x)
+        value, error = p.kl_divergence(q)
+        scores.append((value - np.trapezoid(np.exp(log_p) * (log_p - log_q), x)) / error)
+    assert np.abs(scores).max() < 4
+    assert 0.6 < np.std(scores) < 1.5
+    assert np.abs(20 * np.array(scores)).max() > 4
+
+
+def test_sliced_w2_against_distribution_functions():
+    """Quantiles of the projections, to 5 % (512 points stand for a component); control: 10 % off."""
+    rng, x, u = np.random.default_rng(9), np.linspace(-40, 40, 8001), (np.arange(4000) + 0.5) / 4000
+    for _ in range(5):
+        pair, squares = [random_mixture(rng, 3, 2) for _ in range(2)], []
+        for angle in math.pi * np.arange(16) / 16:
+            direction = np.array([math.cos(angle), math.sin(angle)])
+            quantiles = []
+            for model in pair:
+                spread = np.sqrt(np.einsum("a,kab,b->k", direction, model.covs, direction))
+                below = stats.norm.cdf((x[:, None] - model.means @ direction) / spread) @ model.weights
+                quantiles.append(np.interp(u, below, x))
+            squares.append(((quantiles[0] - quantiles[1]) ** 2).mean())
+        right = math.sqrt(np.mean(squares))
+        assert pair[0].sliced_w2(pair[1]) == pytest.approx(right, rel=0.05)
+        assert pair[0].sliced_w2(pair[1]) != pytest.approx(1.1 * right, rel=0.05)
+
+
 def test_modes_merge_along_the_moons():
     assert [len(GaussianMixture.two_moons(std=std).modes()[0]) for std in (0.2, 0.35)] == [8, 8]
     assert len(GaussianMixture.two_moons(std=0.6).modes()[0]) < 8

@@ -369,3 +369,8 @@ def test_compatibility_table():
     assert verdicts["Categorical", "TCE(1.5)"].startswith("refused: gamma must be in (0, 1]")
     assert verdicts["Gaussian", "FocalLoss()"].startswith("refused")
     assert verdicts["Categorical", "FocalLoss()"] == "exact fit"
+
+
+def test_complex_data_are_refused_and_not_cut():
+    with pytest.raises(tce.DomainError, match="data must be an array of finite numbers"):
+        tce.Gaussian().fit(np.array([1 + 1j, 2.0]), tce.CrossEntropy())

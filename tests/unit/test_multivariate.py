@@ -10,7 +10,8 @@ from scipy.linalg import sqrtm
 
 import tce_theory as tce
 from tce_theory.kernels import multivariate as kernel
-from tce_theory.models.multivariate import MultivariateGaussian, _hinge_is_there
+from tce_theory.models.multivariate import MultivariateGaussian
+from tce_theory.recursion import block_generator
 
 CE = tce.CrossEntropy()
 METRICS = list(MultivariateGaussian.metric_names)
@@ -176,7 +177,7 @@ def test_what_a_model_cannot_measure():
     [
         (tce.FocalLoss(), {}, "does not go with FocalLoss"),
         (CE, {"decoding": tce.Temperature(0.5)}, "a density takes VarianceScaling"),
-        (tce.TCE(0.2, "relative"), {}, r"gamma must be at least e\^\(-3/2\) = 0.22313"),
+        (tce.TCE(0.6, "relative"), {}, r"gamma must be at least e\^\(-1/2\) = 0.60653.*a full covariance"),
         (tce.TCE(0.9, "relative", vacuous="warm"), {}, "never a choice among minimisers"),
         (tce.TCE(0.9, mask="previous", vacuous="max-entropy"), {}, "never a choice among minimisers"),
         (CE, {"n_samples": 3}, "n_samples must be at least 4 for 3 dimensions and the mean, or the fitted"),
@@ -208,12 +209,90 @@ def test_least_sample_sizes():
     assert np.isfinite(run.metrics["log_condition"]).all()
 
 
-def test_tce_with_ddof_one_and_the_hinge_fit():
+def test_tce_goes_with_maximum_likelihood_alone():
     with pytest.raises(tce.UnsupportedCombinationError, match="TCE is maximum likelihood"):
         tce.fit(model(ddof=1), np.eye(3), tce.TCE(0.9, "relative"))
-    if not _hinge_is_there():
-        with pytest.raises(tce.UnsupportedCombinationError, match="not implemented"):
-            tce.fit(model(), np.eye(3), tce.TCE(0.9))
+
+
+# ------------------------------------------------------------------------------------------------- absolute threshold
+
+
+@pytest.mark.parametrize(
+    ("structure", "n", "fit_mean"),
+    [("full", 12, True), ("full", 12, False), ("full", 3, True), ("diagonal", 6, True), ("isotropic", 1, True)],
+)
+def test_the_absolute_recursion_is_that_of_the_fits(structure, n, fit_mean):
+    """Generation by generation with the same draws, in the original coordinates; with too few points, too."""
+    normal, loss = model(structure=structure, fit_mean=fit_mean), tce.TCE(0.03)
+    run = simulate(normal, loss, n_samples=n, generations=12, metrics=METRICS, seed=1)
+    rng, current = block_generator(1, 0), normal
+    for t in range(1, 13):
+        fit = current.fit(current.mean + rng.standard_normal((n, 3)) @ current._factor.T, loss)
+        current = fit.model
+        assert run.metrics["masked_weight"][0, t] == pytest.approx(fit.masked_weight, abs=1e-5)
+        for name in METRICS[:-1]:
+            assert run.metrics[name][0, t] == pytest.approx(current.measure(name, normal), rel=1e-6, abs=1e-6)
+    assert run.events["unsolved"] == -1
+
+
+def test_the_absolute_recursion_is_coupled_with_the_others():
+    """A threshold that is never reached gives the run of cross entropy, to the last digits."""
+    runs = [
+        simulate(model(), loss, n_samples=9, generations=20, replicates=3, sampler="points", metrics=["log_det"],
+                 seed=1, regime=regime)
+        for regime in (tce.Replace(), tce.FreshMix(0.2))
+        for loss in (CE, tce.TCE(1e9))
+    ]  # fmt: skip
+    for plain, masked in (runs[:2], runs[2:]):
+        np.testing.assert_allclose(masked.metrics["log_det"], plain.metrics["log_det"], atol=1e-9)
+
+
+def test_absolute_truncation_goes_on_beyond_the_range_of_a_float():
+    """The volume stays at the wall while the shape is lost at the registered rate: 2 log 2 for d = 2, n = 3."""
+    normal = MultivariateGaussian([0, 0], np.eye(2))
+    run = simulate(
+        normal, tce.TCE(0.8 / (2 * math.pi)), n_samples=3, generations=700, metrics=METRICS, seed=1, replicates=2
+    )
+    condition = run.metrics["log_condition"]
+    assert (run.events["unsolved"] == -1).all()
+    assert (condition[:, -1] > 710).all()  # beyond 10^308
+    assert ((condition[:, -1] - condition[:, 100]) / 600).mean() == pytest.approx(2 * math.log(2), rel=0.1)
+    assert np.isfinite(run.metrics["log_det"]).all()
+    # the entropy identity, by the wall: never below the floor of entropy, never far above the start
+    assert (run.metrics["entropy"][:, 1:] > -math.log(0.8 / (2 * math.pi)) - 1e-9).all()
+    assert run.metrics["entropy"].max() < normal.entropy() + 6
+
+
+def test_growth_under_an_absolute_threshold():
+    """Variance scaling of 4 leaves nothing to mask, and leaves the range of a float."""
+    run = simulate(
+        model(), tce.TCE(0.1), n_samples=50, generations=600, decoding=tce.VarianceScaling(4.0), seed=2,
+        metrics=["log_det", "masked_weight"],
+    )  # fmt: skip
+    assert (run.metrics["masked_weight"][:, 1:] < 50).all()
+    assert run.metrics["log_det"][0, -1] > 2000
+    assert run.events["unsolved"] == -1
+
+
+def test_a_fit_without_a_certificate_ends_its_replicate_alone(monkeypatch):
+    from tce_theory.kernels import hinge
+
+    solve, calls = hinge.fit_hinge, iter(range(10**6))
+
+    def fails_once(*arguments):
+        *found, gap, vacuous, steps = solve(*arguments)
+        return *found, (1.0 if next(calls) == 6 else gap), vacuous, steps
+
+    monkeypatch.setattr(hinge, "fit_hinge", fails_once)
+    run = simulate(
+        model(), tce.TCE(0.1), n_samples=9, generations=10, replicates=3, metrics=["log_det", "masked_weight"], seed=1
+    )
+    assert run.events["unsolved"].tolist() == [7, -1, -1]
+    log_det, masked = run.metrics["log_det"][0], run.metrics["masked_weight"]
+    assert (log_det[7:] == log_det[6]).all()
+    assert (np.diff(log_det[:7]) != 0).all()
+    assert np.isnan(masked[0, 7:]).all()
+    assert np.isfinite(masked[1:, 1:]).all()
 
 
 # ------------------------------------------------------------------------------------------------- the recursion

@@ -24,6 +24,10 @@ THREE = tce.Categorical([0.5, 0.3, 0.2])
         (lambda: sample_sizes([10, 20], 3), "n_samples must be one size for each of 3 generations, got '2 sizes'"),
         (lambda: sample_sizes([10, 0, 3], 3), "n_samples must be an integer of at least 1, got 0"),
         (lambda: sample_sizes(lambda t: 10.5, 3), "n_samples must be an integer of at least 1, got 10.5"),
+        (lambda: tce.LinearGrowth(0, 5), "first must be an integer of at least 1, got 0"),
+        (lambda: tce.LinearGrowth(10, -1), "step must be an integer of at least 0, got -1"),
+        (lambda: tce.GeometricGrowth(10, 0.9), "ratio must be a finite number of at least 1, got 0.9"),
+        (lambda: sample_sizes(tce.GeometricGrowth(10, 1e300), 3), r"n_samples must be an integer .* at most 2\*\*53"),
     ],
 )
 def test_inadmissible_values_are_refused(make, message):
@@ -36,6 +40,13 @@ def test_more_generations_than_stages_need_what_comes_then():
         tce.simulate(tce.Gaussian(), CE, n_samples=10, generations=3, seed=1, regime=tce.Staged(2))
     run = tce.simulate(tce.Gaussian(), CE, n_samples=10, generations=3, seed=1, regime=tce.Staged(2, tce.Replace()))
     assert run.generations == 3
+
+
+def test_growth_adds_or_multiplies_and_is_what_a_run_was_fitted_to():
+    assert sample_sizes(tce.LinearGrowth(10, 0), 3).tolist() == [10, 10, 10]
+    assert sample_sizes(tce.GeometricGrowth(10, 1.1), 4).tolist() == [10, 11, 12, 13]
+    run = tce.simulate(tce.Gaussian(), CE, n_samples=tce.LinearGrowth(10, 5), generations=3, seed=1)
+    assert run.provenance["n_samples"] == [10, 15, 20]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ LEDGER = {
     "tce-gradient",
     "hinge-form",
     "entropy-identity",
+    "mixture-entropy-identity",
+    "poisson-rate-floor",
     "entropy-invariance",
     "head-identity",
     "head-certificate",
