@@ -13,7 +13,7 @@ import tce_theory
 from tce_theory import claims, theorems
 from tce_theory.cli.claims import ask
 from tce_theory.experiments.mapping import VERDICTS
-from tce_theory.models import compatibility_table
+from tce_theory.models import compatibility_table, decoding_table
 from tce_theory.theorems import markdown
 
 DOCS = Path(__file__).parent
@@ -226,7 +226,9 @@ def main() -> None:
     pages = {
         "claims.md": claims_page(),
         "reference_map.md": reference_map_page(),
-        "compatibility.md": COMPATIBILITY + markdown_table(compatibility_table()),
+        "compatibility.md": "\n\n".join(
+            [COMPATIBILITY + markdown_table(compatibility_table()), "## Decoding", markdown_table(decoding_table())]
+        ),
         "theorems.md": theorems_page(),
     }
     for name, text in pages.items():

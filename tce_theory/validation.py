@@ -15,6 +15,7 @@ __all__ = [
     "boolean",
     "finite_array",
     "finite_number",
+    "generator",
     "number_in",
     "one_of",
     "positive_integer",
@@ -152,3 +153,10 @@ class _Sum:
 
     def __repr__(self) -> str:
         return f"a vector that sums to {self.total:.12g}"
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """Return a generator for a seed: itself, one from a nonnegative integer, or one with fresh entropy for None."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(None if seed is None else positive_integer("seed", seed, minimum=0, maximum=2**128))

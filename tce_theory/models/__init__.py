@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["compatibility_table"]
+from typing import TYPE_CHECKING
+
+__all__ = ["compatibility_table", "decoding_table"]
+
+if TYPE_CHECKING:
+    from tce_theory.models.base import Model
 
 
 def compatibility_table() -> list[dict[str, str]]:
@@ -18,18 +23,7 @@ def compatibility_table() -> list[dict[str, str]]:
     >>> compatibility_table()[0]
     {'family': 'Gaussian', 'loss': 'CrossEntropy()', 'regimes': 'all', 'verdict': 'exact fit'}
     """
-    import numpy as np
-
     from tce_theory.losses import TCE, CrossEntropy, FocalLoss, Loss, SmoothTruncatedCrossEntropy, WeightedCrossEntropy
-    from tce_theory.models.base import Model
-    from tce_theory.models.bernoulli import Bernoulli
-    from tce_theory.models.categorical import Categorical
-    from tce_theory.models.gaussian import Gaussian
-    from tce_theory.models.markov import MarkovChain
-    from tce_theory.models.mixture import GaussianMixture
-    from tce_theory.models.multivariate import MultivariateGaussian
-    from tce_theory.models.poisson import Poisson
-    from tce_theory.models.regression import LinearRegression
     from tce_theory.regimes import Accumulate, AccumulateSubsample, FreshMix, Replace, Staged
 
     losses: dict[str, Loss] = {
@@ -48,20 +42,8 @@ def compatibility_table() -> list[dict[str, str]]:
         "WeightedCrossEntropy(weight)": WeightedCrossEntropy(_halving),
     }
     regimes = (Replace(), FreshMix(0.1), Accumulate(), AccumulateSubsample(), Staged(2))
-    families: dict[str, Model] = {
-        "Gaussian": Gaussian(),
-        "Gaussian(ddof=1)": Gaussian(ddof=1),
-        "MultivariateGaussian": MultivariateGaussian(np.zeros(2), np.eye(2)),
-        "GaussianMixture": GaussianMixture.two_moons(),
-        "Categorical": Categorical([0.6, 0.4]),
-        "MarkovChain": MarkovChain([[0.6, 0.4], [0.4, 0.6]]),
-        "Bernoulli": Bernoulli(0.6),
-        "LinearRegression": LinearRegression(np.array([1.0, -1.0]), 0.5),
-        "LinearRegression(fit_noise=True)": LinearRegression(np.array([1.0, -1.0]), 0.5, fit_noise=True),
-        "Poisson": Poisson(3.0),
-    }
     rows = []
-    for family, model in families.items():
+    for family, model in _families().items():
         for name, loss in losses.items():
             accepted, verdict = [], model.fit_kind
             for regime in regimes:
@@ -73,6 +55,70 @@ def compatibility_table() -> list[dict[str, str]]:
             shown = "all" if len(accepted) == len(regimes) else ", ".join(accepted) or "none"
             rows.append({"family": family, "loss": name, "regimes": shown, "verdict": verdict})
     return rows
+
+
+def decoding_table() -> list[dict[str, str]]:
+    """Return which ways to decode each family accepts, with the reason where it refuses.
+
+    Returns
+    -------
+    list of dict
+        One row for each family, and a column for each way.
+
+    Examples
+    --------
+    >>> decoding_table()[0]["VarianceScaling(factor)"]
+    'yes'
+    """
+    from tce_theory.decoding import Decoding, Temperature, TopK, TopP, VarianceScaling
+    from tce_theory.losses import CrossEntropy
+    from tce_theory.regimes import Replace
+
+    ways: dict[str, Decoding] = {
+        "Temperature(temperature)": Temperature(0.5),
+        "TopK(k)": TopK(2),
+        "TopP(p)": TopP(0.5),
+        "VarianceScaling(factor)": VarianceScaling(0.5),
+    }
+
+    def verdict(model: Model, way: Decoding) -> str:
+        try:
+            model.check(CrossEntropy(), Replace(), way)
+        except ValueError as error:
+            return f"refused: {error}"
+        return "yes"
+
+    return [
+        {"family": family, **{name: verdict(model, way) for name, way in ways.items()}}
+        for family, model in _families().items()
+    ]
+
+
+def _families() -> dict[str, Model]:
+    """Return a model of each family, and of the variants that go with other things."""
+    import numpy as np
+
+    from tce_theory.models.bernoulli import Bernoulli
+    from tce_theory.models.categorical import Categorical
+    from tce_theory.models.gaussian import Gaussian
+    from tce_theory.models.markov import MarkovChain
+    from tce_theory.models.mixture import GaussianMixture
+    from tce_theory.models.multivariate import MultivariateGaussian
+    from tce_theory.models.poisson import Poisson
+    from tce_theory.models.regression import LinearRegression
+
+    return {
+        "Gaussian": Gaussian(),
+        "Gaussian(ddof=1)": Gaussian(ddof=1),
+        "MultivariateGaussian": MultivariateGaussian(np.zeros(2), np.eye(2)),
+        "GaussianMixture": GaussianMixture.two_moons(),
+        "Categorical": Categorical([0.6, 0.4]),
+        "MarkovChain": MarkovChain([[0.6, 0.4], [0.4, 0.6]]),
+        "Bernoulli": Bernoulli(0.6),
+        "LinearRegression": LinearRegression(np.array([1.0, -1.0]), 0.5),
+        "LinearRegression(fit_noise=True)": LinearRegression(np.array([1.0, -1.0]), 0.5, fit_noise=True),
+        "Poisson": Poisson(3.0),
+    }
 
 
 def _halving(p: float) -> float:

@@ -28,7 +28,7 @@ from tce_theory.models._agreement import check_probabilities
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.text import count_tokens, read_text
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
-from tce_theory.validation import finite_number, one_of, positive_integer, probability_vector
+from tce_theory.validation import finite_number, generator, one_of, positive_integer, probability_vector
 
 __all__ = ["Categorical"]
 
@@ -171,7 +171,7 @@ class Categorical(Model):
 
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> np.ndarray:
         """Draw n labels, int64 (n,)."""
-        return np.random.default_rng(seed).choice(self.size, positive_integer("n", n), p=self.probs)
+        return generator(seed).choice(self.size, positive_integer("n", n), p=self.probs)
 
     def log_density(self, labels: Any) -> np.ndarray:
         """Logarithm of the probability of each label; −inf for a class that is lost."""

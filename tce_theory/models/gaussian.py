@@ -17,7 +17,7 @@ from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
 from tce_theory.models._agreement import check_density, check_largest_entropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
-from tce_theory.validation import boolean, finite_array, finite_number, positive_integer, positive_number
+from tce_theory.validation import boolean, finite_array, finite_number, generator, positive_integer, positive_number
 
 __all__ = ["Gaussian"]
 
@@ -117,7 +117,7 @@ class Gaussian(Model):
 
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> np.ndarray:
         """Draw n points, float64 (n,)."""
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         return self.mean + self.std * rng.standard_normal(positive_integer("n", n))
 
     def log_density(self, x: Any) -> np.ndarray:

@@ -29,7 +29,7 @@ from tce_theory.models.base import Block, Control, Model, Recursion, block_size_
 from tce_theory.models.categorical import Categorical, _check_weight, _kernel_decoding, _kernel_loss
 from tce_theory.models.text import count_tokens, read_text, tokens
 from tce_theory.regimes import FORGET, KEEP, SUBSAMPLE, Regime, Replace, Supply
-from tce_theory.validation import finite_array, one_of, positive_integer, probability_vector
+from tce_theory.validation import finite_array, generator, one_of, positive_integer, probability_vector
 
 __all__ = ["MarkovChain"]
 
@@ -346,7 +346,7 @@ class MarkovChain(Model):
         n, frame = positive_integer("n", n), self.frame
         path = np.empty(n, np.int32)
         edges, onward, cumulative, guide, bounds = _tables(self, with_truth=False)
-        uniforms = np.random.default_rng(seed).random(_numbers(n, 0, 0.0, self.length))
+        uniforms = generator(seed).random(_numbers(n, 0, 0.0, self.length))
         start = frame.cumulative_start
         kernel.walk(uniforms, n, 0, 0.0, self.length, start, onward, cumulative, guide, bounds, path)
         return np.asarray(frame.ngrams[edges[path]])

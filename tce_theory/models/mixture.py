@@ -19,7 +19,7 @@ from tce_theory.models._agreement import check_density
 from tce_theory.models.base import Block, Control, Model, Recursion
 from tce_theory.models.generic import GenericRecursion
 from tce_theory.regimes import Regime, Replace
-from tce_theory.validation import finite_array, one_of, positive_integer, positive_number, probability_vector
+from tce_theory.validation import finite_array, generator, one_of, positive_integer, positive_number, probability_vector
 
 __all__ = ["GaussianMixture", "MixtureFit"]
 
@@ -268,7 +268,7 @@ class GaussianMixture(Model):
 
         out = np.empty((positive_integer("n", n), self.dimension))
         log_weights, means, factors = self._state
-        kernel.draw(np.random.default_rng(seed), np.cumsum(np.exp(log_weights)), means, factors, out)
+        kernel.draw(generator(seed), np.cumsum(np.exp(log_weights)), means, factors, out)
         return out[:, 0] if self.means.ndim == 1 else out
 
     def log_density(self, x: Any) -> np.ndarray:

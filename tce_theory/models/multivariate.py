@@ -17,7 +17,7 @@ from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
 from tce_theory.models._agreement import check_density, check_largest_entropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.regimes import FORGET, KEEP, SUBSAMPLE, Regime, Replace, Supply
-from tce_theory.validation import boolean, finite_array, one_of, positive_integer
+from tce_theory.validation import boolean, finite_array, generator, one_of, positive_integer
 
 __all__ = ["MultivariateGaussian"]
 
@@ -172,7 +172,7 @@ class MultivariateGaussian(Model):
 
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> np.ndarray:
         """Draw n points, float64 (n, d)."""
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         return np.asarray(self.mean + rng.standard_normal((positive_integer("n", n), self.dimension)) @ self._factor.T)
 
     def log_density(self, x: Any) -> np.ndarray:

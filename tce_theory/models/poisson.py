@@ -17,7 +17,7 @@ from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
 from tce_theory.models._agreement import check_probabilities
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
-from tce_theory.validation import number_in, positive_integer
+from tce_theory.validation import generator, number_in, positive_integer
 
 __all__ = ["Poisson"]
 
@@ -88,7 +88,7 @@ class Poisson(Model):
         """Draw n points, int64 (n,)."""
         from tce_theory.kernels import poisson as kernel
 
-        rng, size = np.random.default_rng(seed), positive_integer("n", n)
+        rng, size = generator(seed), positive_integer("n", n)
         if self.rate <= kernel.EXACT_POISSON:
             return rng.poisson(self.rate, size)
         return np.array([kernel.draw_total(rng, self.rate) for _ in range(size)], np.int64)

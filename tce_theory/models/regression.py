@@ -19,7 +19,7 @@ from tce_theory.models._agreement import check_density, check_largest_entropy
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.generic import GenericRecursion
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
-from tce_theory.validation import boolean, finite_array, one_of, positive_integer, positive_number
+from tce_theory.validation import boolean, finite_array, generator, one_of, positive_integer, positive_number
 
 __all__ = ["LinearRegression"]
 
@@ -127,7 +127,7 @@ class LinearRegression(Model):
 
         Inputs are standard normal, or the rows of a given design in turn.
         """
-        rng, n = np.random.default_rng(seed), positive_integer("n", n)
+        rng, n = generator(seed), positive_integer("n", n)
         if isinstance(self.design, str):
             return self.label(rng.standard_normal((n, self.coefficients.size)), rng)
         return self.label(self.design[np.arange(n) % len(self.design)], rng)
@@ -150,7 +150,7 @@ class LinearRegression(Model):
         >>> LinearRegression([1.0, -2.0], 1e-9).label([[3.0, 1.0]], seed=0).round(6)
         array([[3., 1., 1.]])
         """
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         inputs = self._inputs("inputs", inputs, 0)
         labels = inputs @ self.coefficients + self.noise_std * rng.standard_normal(len(inputs))
         return np.column_stack([inputs, labels])

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 
 import tce_theory as tce
 from tce_theory import metrics
-from tce_theory.models import compatibility_table
+from tce_theory.models import compatibility_table, decoding_table
 from tce_theory.models.text import count_tokens, read_text, standard_text, tokens
 
 GAUSSIANS = [tce.Gaussian(), tce.Gaussian(-1.5, 0.3), tce.Gaussian(2.0, 4.0), tce.Gaussian(2.001, 4.002)]
@@ -359,6 +359,18 @@ def test_the_standard_text_has_a_heavy_tail():
 # -- what goes with what ----------------------------------------------------------------------------------------------
 
 
+def test_decoding_table():
+    rows = {row.pop("family"): row for row in decoding_table()}
+    assert {name for name, verdict in rows["MarkovChain"].items() if verdict == "yes"} == {
+        "Temperature(temperature)",
+        "TopK(k)",
+        "TopP(p)",
+    }
+    assert rows["GaussianMixture"]["VarianceScaling(factor)"] == "yes"
+    assert "which is for classes" in rows["Gaussian"]["TopK(k)"]
+    assert all(verdict.startswith("refused: Poisson does not go with") for verdict in rows["Poisson"].values())
+
+
 def test_compatibility_table():
     rows = compatibility_table()
     assert all(list(row) == ["family", "loss", "regimes", "verdict"] for row in rows)
@@ -374,3 +386,13 @@ def test_compatibility_table():
 def test_complex_data_are_refused_and_not_cut():
     with pytest.raises(tce.DomainError, match="data must be an array of finite numbers"):
         tce.Gaussian().fit(np.array([1 + 1j, 2.0]), tce.CrossEntropy())
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 1.5, np.random.RandomState(1)], ids=str)
+@pytest.mark.parametrize(
+    "model", [tce.Gaussian(), tce.Categorical([0.5, 0.5]), tce.GaussianMixture.two_moons()], ids=repr
+)
+def test_seeds_of_samples_are_nonnegative_integers_or_generators(model, seed):
+    with pytest.raises(tce.DomainError, match="seed must be an integer of at least 0"):
+        model.sample(3, seed=seed)
+    assert len(model.sample(3)) == len(model.sample(3, seed=np.random.default_rng(1))) == 3

@@ -40,8 +40,8 @@ MUTATIONS = [
         "wrong ddof",
         "gaussian-ce-law",
         "kernels/gaussian.py",
-        "scale *= math.sqrt(chi2 / (n - ddof))",
-        "scale *= math.sqrt(chi2 / (n - 1))",
+        "scale *= spread * math.sqrt(chi2 / (n - ddof))",
+        "scale *= spread * math.sqrt(chi2 / (n - 1))",
     ),
     Mutation(
         "a degree of freedom too many",
@@ -54,8 +54,8 @@ MUTATIONS = [
         "noise of the mean",
         "gaussian-ce-law",
         "kernels/gaussian.py",
-        "step = math.ldexp(scale, int(power)) * (rng.standard_normal() / math.sqrt(n))",
-        "step = math.ldexp(scale, int(power)) * (rng.standard_normal() / math.sqrt(0.9 * n))",
+        "step = spread * math.ldexp(scale, int(power)) * (rng.standard_normal() / math.sqrt(n))",
+        "step = spread * math.ldexp(scale, int(power)) * (rng.standard_normal() / math.sqrt(0.9 * n))",
     ),
     Mutation(
         "wall in the wrong place",
@@ -117,8 +117,8 @@ MUTATIONS = [
         "share of fresh data",
         "fresh-mix",
         "kernels/categorical.py",
-        "weights[i] = (1.0 - fresh) * previous[i] + fresh * truth[i]",
-        "weights[i] = (1.0 - 2.0 * fresh) * previous[i] + 2.0 * fresh * truth[i]",
+        "weights[i] = (1.0 - mixed) * weights[i] + mixed * truth[i]",
+        "weights[i] = (1.0 - 2.0 * mixed) * weights[i] + 2.0 * mixed * truth[i]",
     ),
     Mutation(
         "gradient of the focal loss",
@@ -137,13 +137,17 @@ def verify(folder, slug, mutation=None):
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     if mutation is not None:
         source = (package / mutation.file).read_text(encoding="utf-8")
-        assert source.count(mutation.old) == 1
         (package / mutation.file).write_text(source.replace(mutation.old, mutation.new), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(folder / "cache")}
     command = [sys.executable, "-m", "tce_theory.cli", "verify", slug, "--jobs", "1", "--json"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr
     return done.returncode, [item["quantity"] for item in json.loads(done.stdout)["evidence"] if not item["passed"]]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_what_is_broken_is_there_once(mutation):
+    assert (PACKAGE / mutation.file).read_text(encoding="utf-8").count(mutation.old) == 1
 
 
 @pytest.mark.parametrize(
