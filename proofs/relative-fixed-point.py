@@ -267,7 +267,7 @@ holds(bool(abs(several - 0.16) < 0.015), "about 16 % have several (numerical, st
 # %% [markdown]
 # ## Several dimensions on finite samples
 #
-# Let $y_1, \dots, y_n$ be the deviations from the fixed centre, $S_0$ the mean of all $y_i y_i^{\mathrm T}$, and
+# Let $y_1, \ldots, y_n$ be the deviations from the fixed centre, $S_0$ the mean of all $y_i y_i^{\mathrm T}$, and
 # $S_{k+1}$ the mean over the points with $y_i^{\mathrm T} S_k^{-1} y_i \ge a^2$, for $a \le 1$.
 #
 # *A masked point is small in every direction.* By the Cauchy–Schwarz inequality $(v^{\mathrm T}y)^2 \le
