@@ -7,13 +7,14 @@ import re
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import tce_theory
 from tce_theory import claims, theorems
 from tce_theory.cli.claims import ask
-from tce_theory.experiments.mapping import VERDICTS
+from tce_theory.experiments.mapping import VERDICTS, ExtensionMap, MapEntry, best
 from tce_theory.models import compatibility_table, decoding_table
+from tce_theory.plotting import save
+from tce_theory.plotting.maps import extension_map
 from tce_theory.theorems import markdown
 
 DOCS = Path(__file__).parent
@@ -48,12 +49,15 @@ A claim whose status differs from that of its theorem says so. `make proofs` run
 MAP = """\
 # The reference map
 
-What `tce map reference` finds: {entries} entries, {counts}, at a false discovery rate of {significance:g} %. An entry
-is one criterion under one threshold in one setting, against cross entropy; the cases are those of
+What `tce map reference` finds, at a false discovery rate of {significance:g} %:
+
+> {found}
+
+An entry is one criterion under one threshold in one setting, against cross entropy; the cases are those of
 `tce_theory/experiments/maps/reference.toml`. Which of them help or harm depends on thresholds of the metrics and on
 the horizon, too: these were fixed before the map was run.
 
-```{{figure}} ../images/reference_map.png
+```{{figure}} reference_map.png
 :alt: extension factors over settings, criteria and thresholds
 :width: 100%
 
@@ -168,53 +172,44 @@ def _finding(item: claims.Finding, commands: list[str]) -> dict[str, str]:
     }
 
 
-def reference_map_page() -> str:
+def reference_map_page(found: ExtensionMap) -> str:
     """Write what `tce map reference --json` found, which is recorded beside the documentation."""
-    found = json.loads(REFERENCE_MAP.read_text(encoding="utf-8"))
-    entries = found["entries"]
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for entry in entries:
-        rows.setdefault((entry["setting"], entry["criterion"]), []).append(entry)
     table = [
         {
             "setting": setting,
             "until": criterion,
-            "best": _best(group),
-            **{verdict: str(sum(entry["verdict"] == verdict for entry in group)) for verdict in VERDICTS},
+            "best": _best(entries),
+            **{verdict: str(sum(entry.verdict == verdict for entry in entries)) for verdict in VERDICTS},
         }
-        for (setting, criterion), group in rows.items()
+        for (setting, criterion), entries in found.rows.items()
     ]
-    reached = [entry for entry in entries if entry["verdict"] == "helps" and entry["low"] >= REACHED]
-    prices = [_price(entry, entries) for entry in reached]
-    counts = ", ".join(f"{sum(entry['verdict'] == v for entry in entries)} {v}" for v in VERDICTS)
-    head = MAP.format(entries=len(entries), counts=counts, significance=100 * found["significance"])
-    unpaid = sum(price["harmed in the same cell"] == "–" for price in prices)
+    reached = found.reaching(REACHED)
+    prices = [
+        {
+            "setting": f"{entry.setting}, n = {entry.n_samples:,}, γ = {entry.gamma:.4g}",
+            "until": entry.criterion,
+            "factor": entry.factor,
+            "harmed in the same cell": "; ".join(f"{other.criterion}: {other.ratio:.2f}" for other in harmed) or "–",
+        }
+        for entry, harmed in reached
+    ]
+    unpaid = sum(not harmed for _, harmed in reached)
     tail = f"{len(reached)} entries; in {unpaid} of them no criterion that was looked at is harmed."
+    head = MAP.format(found=found, significance=100 * found.significance)
     reached_head = "## Where 2.3 is reached, and at what price"
     return "\n\n".join([head + markdown_table(table), reached_head, tail, markdown_table(prices)])
 
 
-def _best(group: list[dict[str, Any]]) -> str:
-    helping = [entry for entry in group if entry["verdict"] == "helps"]
-    if not helping:
-        return "–"
-    best = max(helping, key=lambda entry: entry["ratio"])
-    return f"{_factor(best)} at n = {best['n_samples']:,}, γ = {best['gamma']:.4g}"
+def recorded_map() -> ExtensionMap:
+    """Return the reference map as it was recorded."""
+    recorded = json.loads(REFERENCE_MAP.read_text(encoding="utf-8"))
+    entries = tuple(MapEntry(**entry) for entry in recorded.pop("entries"))
+    return ExtensionMap(entries=entries, **recorded)
 
 
-def _factor(entry: dict[str, Any]) -> str:
-    bound = "≥ " if entry["is_lower_bound"] else ""
-    return f"{bound}{entry['ratio']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
-
-
-def _price(entry: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, str]:
-    harmed = [other for other in entries if other["cell"] == entry["cell"] and other["verdict"] == "harms"]
-    return {
-        "setting": f"{entry['setting']}, n = {entry['n_samples']:,}, γ = {entry['gamma']:.4g}",
-        "until": entry["criterion"],
-        "factor": _factor(entry),
-        "harmed in the same cell": "; ".join(f"{o['criterion']}: {o['ratio']:.2f}" for o in harmed) or "–",
-    }
+def _best(entries: list[MapEntry]) -> str:
+    largest = best(entries)
+    return "–" if largest is None else f"{largest.factor} at n = {largest.n_samples:,}, γ = {largest.gamma:.4g}"
 
 
 def main() -> None:
@@ -223,9 +218,11 @@ def main() -> None:
         sys.exit("docs/reference.md does not list " + ", ".join(sorted(missing)))
     generated = DOCS / "generated"
     generated.mkdir(exist_ok=True)
+    reference_map = recorded_map()
+    save(extension_map(reference_map), generated / "reference_map.png")
     pages = {
         "claims.md": claims_page(),
-        "reference_map.md": reference_map_page(),
+        "reference_map.md": reference_map_page(reference_map),
         "compatibility.md": "\n\n".join(
             [COMPATIBILITY + markdown_table(compatibility_table()), "## Decoding", markdown_table(decoding_table())]
         ),

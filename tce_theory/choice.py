@@ -11,8 +11,8 @@ import contextlib
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,13 +21,14 @@ from scipy.optimize import isotonic_regression
 from tce_theory.decoding import Decoding
 from tce_theory.errors import DomainError, StatisticalWarning, UnsupportedCombinationError
 from tce_theory.exact import FirstPassageLaw, fidelity_law
-from tce_theory.fidelity import ExtensionFactor, FidelityInterval, extension_factor, fidelity_interval
+from tce_theory.fidelity import FEW_FAILURES, ExtensionFactor, FidelityInterval, extension_factor, fidelity_interval
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
 from tce_theory.models.base import Model
+from tce_theory.progress import shown_stages
 from tce_theory.recursion import simulate
 from tce_theory.regimes import Accumulate, FreshMix, Regime, Replace
 from tce_theory.run import Run
-from tce_theory.validation import finite_array, one_of, positive_integer
+from tce_theory.validation import finite_array, one_of, positive_integer, recorded_seed
 
 __all__ = ["GammaChoice", "Option", "SideEffect", "choose_gamma"]
 
@@ -39,7 +40,6 @@ _FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _LEVEL = 0.95
 _CE = CrossEntropy()
 _LARGEST = sys.float_info.max
-_FEW = 20
 _TIE = 1e-3
 _NEGLIGIBLE = 1e-9
 """Share that outlasts the horizon which is rounding: of exact laws no share is 0."""
@@ -239,7 +239,7 @@ def choose_gamma(
     n_samples = positive_integer("n_samples", n_samples)
     generations = positive_integer("generations", generations)
     replicates = positive_integer("replicates", replicates, minimum=20)
-    seed = _entropy(seed)
+    seed = recorded_seed(seed)
     criterion = {"below": below, "above": above, "outside": outside, "relative": relative}
     study = _Study(
         model=model,
@@ -256,9 +256,9 @@ def choose_gamma(
     losses = _candidates(model, n_samples, gammas, scale, mask)
     for loss in (_CE, *losses):
         model.check(loss, study.regime, decoding)
-    with warnings.catch_warnings(), _shown(progress) as tell:
+    with warnings.catch_warnings(), shown_stages(not progress) as stage:
         warnings.simplefilter("ignore", StatisticalWarning)  # what matters here of it is among the notes
-        found = study.choice(losses, tell)
+        found = study.choice(losses, stage or (lambda text: None))
     setting = {
         "model": repr(model),
         **study.sizes,
@@ -352,7 +352,7 @@ class _Study:
         best = _mildest_of_the_best(candidates)
         loss = next(loss for loss in losses if loss.gamma == best.value)  # type: ignore[attr-defined]
         tell(f"once more, gamma = {best.value:.4g}")
-        factor, effects, notes = self.confirmed(best, loss, tell)
+        factor, effects, notes = self.confirmed(best, loss, baseline, tell)
         helps = factor.low > 1 and (factor.ratio_p is None or factor.ratio_p <= 1 - _LEVEL)
         fraction = _equivalent_fraction(factor, rivals, self.horizon / baseline.mean) if helps else None
         return {
@@ -367,15 +367,15 @@ class _Study:
         }
 
     def confirmed(
-        self, best: Option, loss: Loss, tell: Callable[[str], None]
+        self, best: Option, loss: Loss, baseline: _Baseline, tell: Callable[[str], None]
     ) -> tuple[ExtensionFactor, tuple[SideEffect, ...], tuple[str, ...]]:
         """Return the factor from new random numbers, and effects on other metrics and notes, from the same runs."""
         others = [name for name in _measures(self.model) if name != self.metric]
         tell("other metrics")
         runs = [self.run(loss_, self.regime, [self.metric, *others]) for loss_ in (_CE, loss)]
         failed = self.interval(runs[0])
-        baseline = _Baseline(self.law(_CE, self.regime), failed)
-        factor = best.factor if best.is_exact else baseline.factor(self.interval(runs[1]))
+        anew = replace(baseline, interval=failed)
+        factor = best.factor if best.is_exact else anew.factor(self.interval(runs[1]))
         at = failed.median
         at = self.horizon if math.isinf(at) else int(at)
         effects = [self.side_effect(name, at, *runs) for name in others]
@@ -472,7 +472,7 @@ class _Baseline:
 
     def factor(self, treated: _Times) -> ExtensionFactor:
         # few failures say less than a bootstrap of them: without any, it would be certain that there are none
-        if isinstance(treated, FidelityInterval) and (self.law is None or treated.observed.sum() < _FEW):
+        if isinstance(treated, FidelityInterval) and (self.law is None or treated.observed.sum() < FEW_FAILURES):
             return extension_factor(self.interval, treated, level=_LEVEL)
         return _factor(self.law or self.interval, treated)
 
@@ -520,7 +520,7 @@ def _notes(baseline: FidelityInterval, treated: Run) -> tuple[str, ...]:
     """Return what a reader has to know of the runs behind the factor."""
     notes = []
     failures = int(baseline.observed.sum())
-    if failures < _FEW:
+    if failures < FEW_FAILURES:
         notes.append(
             f"{failures} of {baseline.observed.size} replicates failed under cross entropy: factors are unreliable"
         )
@@ -560,22 +560,3 @@ def _limits(times: _Times) -> tuple[float, float]:
 
 def _share_censored(times: _Times) -> float:
     return float(times.survival[-1]) if isinstance(times, FirstPassageLaw) else times.share_censored
-
-
-def _entropy(seed: int | None) -> int:
-    """Return the seed, or a fresh one."""
-    if seed is None:
-        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    return positive_integer("seed", seed, minimum=0, maximum=2**128)
-
-
-@contextlib.contextmanager
-def _shown(progress: bool) -> Iterator[Callable[[str], None]]:
-    """Show what is going on, on a terminal."""
-    if not progress or not sys.stderr.isatty():
-        yield lambda stage: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as status:
-        yield status.update

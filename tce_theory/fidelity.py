@@ -23,7 +23,7 @@ from tce_theory.validation import boolean, finite_array, finite_number, one_of, 
 __all__ = ["ExtensionFactor", "FidelityInterval", "Survival", "extension_factor", "fidelity_interval"]
 
 _STATISTICS = ("mean", "median")
-_FEW_FAILURES = 20
+FEW_FAILURES = 20
 # a resample is gathered in pieces of this many elements (8 MB), so that memory does not grow with the resamples
 _PIECE = 2**20
 # keeps the bootstrap's stream apart from that of a simulation with the same small seed
@@ -276,10 +276,10 @@ class FidelityInterval:
         return float(below[0]) if below.size else self.horizon, float(above[0]) if above.size else math.inf
 
     def _warn_if_few(self) -> None:
-        if self._failures < _FEW_FAILURES:
+        if self._failures < FEW_FAILURES:
             _warn(
                 f"{_count(self)} replicates failed by generation {self.horizon:g} ({self.criterion}): with fewer than "
-                f"{_FEW_FAILURES} failures means, medians and their intervals are unreliable",
+                f"{FEW_FAILURES} failures means, medians and their intervals are unreliable",
                 stacklevel=4,
             )
 
@@ -773,10 +773,10 @@ def _check_baseline(centre: float, statistic: str, horizon: float) -> None:
 
 def _warn_of_comparison(baseline: FidelityInterval, treated: FidelityInterval, paired: bool) -> None:
     for name, side in (("baseline", baseline), ("treated side", treated)):
-        if side._failures < _FEW_FAILURES:
+        if side._failures < FEW_FAILURES:
             _warn(
                 f"{_count(side)} replicates of the {name} failed by generation {side.horizon:g}: with fewer than "
-                f"{_FEW_FAILURES} failures the ratio and its interval are unreliable",
+                f"{FEW_FAILURES} failures the ratio and its interval are unreliable",
                 stacklevel=4,
             )
     if (baseline.criterion, baseline.interpolated) != (treated.criterion, treated.interpolated):

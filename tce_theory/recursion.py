@@ -25,7 +25,7 @@ from tce_theory.losses import Loss
 from tce_theory.models.base import Block, Control, Model, Recursion
 from tce_theory.regimes import Regime, Replace, sample_sizes
 from tce_theory.run import Run
-from tce_theory.validation import boolean, one_of, positive_integer
+from tce_theory.validation import boolean, one_of, positive_integer, recorded_seed
 
 __all__ = ["simulate"]
 
@@ -134,7 +134,7 @@ def simulate(
     replicates = positive_integer("replicates", replicates)
     sizes = sample_sizes(n_samples, generations)
     names, functions = _split_metrics(model, metrics)
-    seed = _entropy(seed)
+    seed = recorded_seed(seed)
     one_of("sampler", sampler, ("auto", "points"))
     recursion = model.recursion(loss, sizes, regime, sampler, decoding)
     values = {name: np.empty((replicates, generations + 1)) for name in (*names, *functions)}
@@ -207,12 +207,6 @@ def _numeric(name: str, function: Callable[[Any], float]) -> Callable[[Any], flo
             raise DomainError(f"metric {name!r}", value, "a function that returns a number") from None
 
     return evaluate
-
-
-def _entropy(seed: Any) -> int:
-    if seed is None:
-        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    return positive_integer("seed", seed, minimum=0, maximum=2**128)
 
 
 def workers(n_jobs: Any) -> int:

@@ -21,6 +21,7 @@ __all__ = [
     "positive_integer",
     "positive_number",
     "probability_vector",
+    "recorded_seed",
 ]
 
 
@@ -160,3 +161,10 @@ def generator(seed: Any) -> np.random.Generator:
     if isinstance(seed, np.random.Generator):
         return seed
     return np.random.default_rng(None if seed is None else positive_integer("seed", seed, minimum=0, maximum=2**128))
+
+
+def recorded_seed(seed: Any) -> int:
+    """Return a nonnegative seed, or a fresh one for None, as a number that a result can record."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    return positive_integer("seed", seed, minimum=0, maximum=2**128)

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -114,15 +114,3 @@ def collected_notes() -> Iterator[list[str]]:
 
         warnings.showwarning = collect
         yield notes
-
-
-@contextlib.contextmanager
-def shown_stages(quiet: bool) -> Iterator[Callable[[str], None] | None]:
-    """Show what is being done on the standard error stream, if that is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as status:
-        yield status.update

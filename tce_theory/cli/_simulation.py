@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tce_theory.run import Run
 
 __all__ = [
+    "FEW_REPLICATES",
+    "REPLICATES",
     "DecodingOptions",
     "FidelityOptions",
     "LossOptions",
@@ -60,6 +62,10 @@ __all__ = [
     "sizes_of",
 ]
 
+
+REPLICATES = 1000
+FEW_REPLICATES = 32
+"""Where none are asked for, of families whose fits take long."""
 
 # ------------------------------------------------------------------------------------------------- sizes
 

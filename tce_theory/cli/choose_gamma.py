@@ -37,6 +37,8 @@ from tce_theory.cli._options import (
 from tce_theory.cli._output import output_console, print_json, print_line, short
 from tce_theory.cli._program import BadInputError, Command, app
 from tce_theory.cli._simulation import (
+    FEW_REPLICATES,
+    REPLICATES,
     DecodingOptions,
     RegimeOptions,
     ThresholdOptions,
@@ -50,9 +52,6 @@ if TYPE_CHECKING:
 
     from tce_theory.choice import GammaChoice, Option
     from tce_theory.fidelity import ExtensionFactor
-
-_REPLICATES = 1000
-_FEW_REPLICATES = 32  # of families whose fits take long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +134,7 @@ def markov(model: MarkovOptions, options: ChoiceOptions) -> None:
 
     Example: tce choose-gamma markov --transition "0.9,0.1;0.1,0.9" --n 1000 --generations 200 --metric tv --above 0.05
     """
-    _choose(model.build(), options, _FEW_REPLICATES)
+    _choose(model.build(), options, FEW_REPLICATES)
 
 
 @choosing.command(cls=Command)
@@ -155,7 +154,7 @@ def mixture(model: MixtureOptions, options: ChoiceOptions) -> None:
 
     Example: tce choose-gamma mixture --n 200 --generations 30 --metric live_modes --below 6
     """
-    _choose(model.build(), options, _FEW_REPLICATES)
+    _choose(model.build(), options, FEW_REPLICATES)
 
 
 @choosing.command(cls=Command)
@@ -168,7 +167,7 @@ def regression(model: RegressionOptions, options: ChoiceOptions) -> None:
     _choose(model.build(), options)
 
 
-def _choose(zero: Generation0, options: ChoiceOptions, replicates: int = _REPLICATES) -> None:
+def _choose(zero: Generation0, options: ChoiceOptions, replicates: int = REPLICATES) -> None:
     from tce_theory.choice import choose_gamma
 
     check_file("plot", options.plot, PLOT_SUFFIXES)

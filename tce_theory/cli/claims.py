@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tce_theory.cli._options import Json, Quiet
-from tce_theory.cli._output import encodable, output_console, print_json, print_line, shown_stages
+from tce_theory.cli._output import encodable, output_console, print_json, print_line
 from tce_theory.cli._program import INTERRUPTED, Command, app, main
+from tce_theory.progress import shown_stages
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from tce_theory.cli._options import OUTPUT, SIZES, ZERO, Jobs, Json, Quiet, flag, numeric, textual
-from tce_theory.cli._output import output_console, print_json, print_line, shown_stages
+from tce_theory.cli._output import output_console, print_json, print_line
 from tce_theory.cli._program import Command, InterruptedWorkError, app
+from tce_theory.progress import shown_stages
 
 
 @app.command(cls=Command)

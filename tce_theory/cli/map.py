@@ -16,7 +16,7 @@ from tce_theory.cli.run import RunOptions, Watch, execute, is_store
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tce_theory.experiments.mapping import ExtensionMap, MapEntry
+    from tce_theory.experiments.mapping import ExtensionMap
     from tce_theory.experiments.results import Experiment
 
 _VERDICTS = "Verdicts"
@@ -57,11 +57,11 @@ def map_(
 
     Example: tce map quick --plot map.pdf
     """
-    from tce_theory.experiments.mapping import MAPS, check_cells, check_levels
+    from tce_theory.experiments.mapping import MAPS, check_cells, check_levels, located
 
     check_levels(options.significance, options.margin)
     check_file("plot", options.plot, PLOT_SUFFIXES)
-    path = MAPS.get(file, Path(file))
+    path, usual_store = located(file)
     if not path.exists():
         raise BadInputError(f"{file}: no such map or file; maps that come with the library are {', '.join(MAPS)}")
     if is_store(path):
@@ -69,7 +69,7 @@ def map_(
 
         _report(load(path), None, options)
         return
-    store = options.store or Path(f"map_{file}.sqlite" if file in MAPS else f"{path.stem}.sqlite")
+    store = options.store or Path(usual_store)
     command = ["tce", *context.obj]
     # events of the run are for tce run: here --json is for the map
     running = options if options.dry_run else replace(options, json=False, quiet=options.quiet or options.json)
@@ -110,7 +110,7 @@ def _print(console: "Console", found: "ExtensionMap") -> None:
     from rich import box
     from rich.table import Table
 
-    from tce_theory.experiments.mapping import VERDICTS
+    from tce_theory.experiments.mapping import VERDICTS, best
 
     print_line(console, "map", str(found))
     headings = ["setting", "until", "best", "at γ", *VERDICTS]
@@ -118,15 +118,16 @@ def _print(console: "Console", found: "ExtensionMap") -> None:
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("setting", "until") else "right")
     lines: list[list[str]] = []
-    for setting in found.settings:
-        entries = [entry for entry in found.entries if entry.setting == setting]
-        criteria = list(dict.fromkeys(entry.criterion for entry in entries))
-        for row, criterion in enumerate(criteria):
-            of_criterion = [entry for entry in entries if entry.criterion == criterion]
-            counts = Counter(entry.verdict for entry in of_criterion)
-            verdicts = (str(counts[verdict] or "–") for verdict in VERDICTS)
-            lines.append([setting if row == 0 else "", criterion, *_best(of_criterion), *verdicts])
-            table.add_row(*lines[-1], end_section=row == len(criteria) - 1)
+    rows = list(found.rows.items())
+    for place, ((setting, criterion), entries) in enumerate(rows):
+        is_first = place == 0 or rows[place - 1][0][0] != setting
+        is_last = place + 1 == len(rows) or rows[place + 1][0][0] != setting
+        counts = Counter(entry.verdict for entry in entries)
+        verdicts = (str(counts[verdict] or "–") for verdict in VERDICTS)
+        largest = best(entries)
+        factor = ("–", "–") if largest is None else (largest.factor, short(largest.gamma))
+        lines.append([setting if is_first else "", criterion, *factor, *verdicts])
+        table.add_row(*lines[-1], end_section=is_last)
     if fits(console, table):
         console.print(table)
     else:
@@ -140,23 +141,6 @@ def _print(console: "Console", found: "ExtensionMap") -> None:
     for entry, harmed in reached[:_MOST_LINES]:
         price = f"; harms {', '.join(other.criterion for other in harmed)}" if harmed else ""
         where = f"{entry.setting}, n = {entry.n_samples:,}, γ = {short(entry.gamma)}, {entry.criterion}"
-        print_line(console, f"≥ {_REACHED:g}", f"{where}: {_factor(entry)}{price}")
+        print_line(console, f"≥ {_REACHED:g}", f"{where}: {entry.factor}{price}")
     if len(reached) > _MOST_LINES:
         print_line(console, f"≥ {_REACHED:g}", f"{len(reached) - _MOST_LINES} more; --json and --plot show all")
-
-
-def _best(entries: "list[MapEntry]") -> tuple[str, str]:
-    """Return the largest factor of those that help, and its threshold."""
-    helping = [entry for entry in entries if entry.verdict == "helps"]
-    if not helping:
-        return "–", "–"
-    best = max(helping, key=lambda entry: entry.ratio or 0)
-    return _factor(best), short(best.gamma)
-
-
-def _factor(entry: "MapEntry") -> str:
-    assert entry.ratio is not None
-    assert entry.low is not None
-    assert entry.high is not None
-    bound = "≥ " if entry.is_lower_bound else ""
-    return f"{bound}{entry.ratio:.2f} [{entry.low:.2f}, {entry.high:.2f}]"

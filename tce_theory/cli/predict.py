@@ -19,8 +19,9 @@ from tce_theory.cli._options import (
     refuse,
     textual,
 )
-from tce_theory.cli._output import output_console, print_json, print_line, shown_stages
+from tce_theory.cli._output import output_console, print_json, print_line
 from tce_theory.cli._program import Command, app
+from tce_theory.progress import shown_stages
 
 if TYPE_CHECKING:
     from rich.table import Table

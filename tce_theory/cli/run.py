@@ -30,9 +30,10 @@ from tce_theory.cli._cells import (
     time_in_words,
 )
 from tce_theory.cli._options import OUTPUT, SIZES, Jobs, Quiet, accepting, flag, numeric, refuse, textual
-from tce_theory.cli._output import output_console, print_event, print_json, print_line, shown_stages
+from tce_theory.cli._output import output_console, print_event, print_json, print_line
 from tce_theory.cli._program import BadInputError, Command, Failure, InterruptedWorkError, app
 from tce_theory.errors import DomainError, StoreError
+from tce_theory.progress import shown_stages
 
 __all__ = ["RunOptions", "Watch", "execute", "is_store"]
 

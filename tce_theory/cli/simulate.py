@@ -22,6 +22,8 @@ from tce_theory.cli._output import collected_notes, output_console, print_json, 
 from tce_theory.cli._program import Command, InterruptedWorkError, app
 from tce_theory.cli._run_report import RunReport, fidelity_summary
 from tce_theory.cli._simulation import (
+    FEW_REPLICATES,
+    REPLICATES,
     SimulationOptions,
     check_threshold,
     decoding_of,
@@ -35,8 +37,6 @@ from tce_theory.cli._simulation import (
 if TYPE_CHECKING:
     from tce_theory.run import Run
 
-_REPLICATES = 1000
-_FEW_REPLICATES = 32  # of families whose fits take long
 
 simulation = typer.Typer(help="Simulate generations of models, each fitted to data drawn from its predecessor.")
 app.add_typer(simulation, name="simulate")
@@ -105,7 +105,7 @@ def markov(model: MarkovOptions, options: SimulationOptions) -> None:
     Against generation 0: kl_rate_from_origin, kl_rate_to_origin, tv.
     Of the data and the fit: distinct_ngrams, masked_weight.
     """
-    _simulate(model.build(), options, _FEW_REPLICATES)
+    _simulate(model.build(), options, FEW_REPLICATES)
 
 
 @simulation.command(cls=Command)
@@ -131,7 +131,7 @@ def mixture(model: MixtureOptions, options: SimulationOptions) -> None:
     Metrics of the model: live_components, live_modes, entropy. Of the fit: masked_weight.
     Against generation 0: mode_mass_error, sliced_w2, kl_from_origin, kl_from_origin_se (its standard error).
     """
-    _simulate(model.build(), options, _FEW_REPLICATES)
+    _simulate(model.build(), options, FEW_REPLICATES)
 
 
 @simulation.command(cls=Command)
@@ -147,7 +147,7 @@ def regression(model: RegressionOptions, options: SimulationOptions) -> None:
     _simulate(model.build(), options)
 
 
-def _simulate(zero: Generation0, options: SimulationOptions, replicates: int = _REPLICATES) -> None:
+def _simulate(zero: Generation0, options: SimulationOptions, replicates: int = REPLICATES) -> None:
     """Check everything that can be checked, simulate, save, and report."""
     from tce_theory.recursion import simulate
     from tce_theory.regimes import sample_sizes

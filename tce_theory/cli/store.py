@@ -8,8 +8,9 @@ import typer
 
 from tce_theory.cli._cells import count
 from tce_theory.cli._options import OUTPUT, Json, Quiet, textual
-from tce_theory.cli._output import output_console, print_json, print_line, shown_stages
+from tce_theory.cli._output import output_console, print_json, print_line
 from tce_theory.cli._program import BadInputError, Command, app
+from tce_theory.progress import shown_stages
 
 _UNSOUND = 1
 _OWN = "definition.json"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from tce_theory.cli._options import OUTPUT, PLOT_SUFFIXES, Json, check_file, flag, textual
-from tce_theory.cli._output import output_console, print_json, print_line, shown_stages
+from tce_theory.cli._output import output_console, print_json, print_line
 from tce_theory.cli._program import BadInputError, Command, app
 from tce_theory.cli._ranges import Parameter, parameters_of, read, summary_of
 from tce_theory.cli._tex import as_text
 from tce_theory.errors import DomainError
+from tce_theory.progress import shown_stages
 
 if TYPE_CHECKING:
     from rich.console import Console

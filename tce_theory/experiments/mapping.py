@@ -23,7 +23,7 @@ from tce_theory.experiments.results import Experiment, StoredCell, run
 from tce_theory.experiments.tables import varying
 from tce_theory.validation import finite_number
 
-__all__ = ["MAPS", "VERDICTS", "ExtensionMap", "MapEntry", "check_levels", "map_extension"]
+__all__ = ["MAPS", "VERDICTS", "ExtensionMap", "MapEntry", "best", "check_levels", "located", "map_extension"]
 
 MAPS = {path.stem: path for path in sorted(Path(__file__).with_name("maps").glob("*.toml"))}
 """The definitions of maps that come with the library, by name."""
@@ -71,6 +71,13 @@ class MapEntry:
     verdict: str
     notes: str
     cell: int
+
+    @property
+    def factor(self) -> str:
+        """The extension factor in words, with its interval; a dash if there is none."""
+        if self.ratio is None:
+            return "–"
+        return f"{'≥ ' if self.is_lower_bound else ''}{self.ratio:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,6 +153,16 @@ class ExtensionMap:
         """Return all entries as rows."""
         return [asdict(entry) for entry in self.entries]
 
+    @property
+    def rows(self) -> dict[tuple[str, str], list[MapEntry]]:
+        """The entries of each setting and criterion."""
+        found: dict[tuple[str, str], list[MapEntry]] = {}
+        for setting in self.settings:
+            for entry in self.entries:
+                if entry.setting == setting:
+                    found.setdefault((setting, entry.criterion), []).append(entry)
+        return found
+
     def reaching(self, factor: float) -> list[tuple[MapEntry, list[MapEntry]]]:
         """Return where a factor is reached, and at what price.
 
@@ -165,6 +182,19 @@ class ExtensionMap:
                 harmed = [other for other in self.entries if other.cell == entry.cell and other.verdict == "harms"]
                 found.append((entry, harmed))
         return found
+
+
+def best(entries: Sequence[MapEntry]) -> MapEntry | None:
+    """Return the entry with the largest factor of those that help, if any does."""
+    helping = [entry for entry in entries if entry.verdict == "helps"]
+    return max(helping, key=lambda entry: entry.ratio or 0, default=None)
+
+
+def located(name: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Return the file of a map that comes with the library, or of the user's, and the store that it has by default."""
+    if isinstance(name, str) and name in MAPS:
+        return MAPS[name], f"map_{name}.sqlite"
+    return Path(name), f"{Path(name).stem}.sqlite"
 
 
 def map_extension(
@@ -212,12 +242,10 @@ def map_extension(
     [(0.5, 'std below 0.7', 'helps'), (0.5, 'mean outside [-0.4, 0.4]', 'harms'), (2.0, ...), (2.0, ...)]
     """
     significance, margin = check_levels(significance, margin)
-    if isinstance(definition, str) and definition in MAPS:
-        store = f"map_{definition}.sqlite" if store is None else store
-        definition = MAPS[definition]
     if isinstance(definition, (str, os.PathLike)):
-        store = f"{Path(definition).stem}.sqlite" if store is None else store
-        definition = Definition.read(definition)
+        path, usual_store = located(definition)
+        store = usual_store if store is None else store
+        definition = Definition.read(path)
     if isinstance(definition, Definition):
         check_cells(definition)
     return ExtensionMap.of(run(definition, store, **options), significance=significance, margin=margin)
