@@ -105,7 +105,7 @@ def test_a_block_on_its_own(setting):
 
 
 def test_seeds_are_recorded():
-    settings = {"n_samples": 5, "generations": 3, "replicates": 10}
+    settings = {"n_samples": 50, "generations": 3, "replicates": 10}  # fresh seeds: large enough never to warn
     runs = [tce.simulate(tce.Gaussian(), CE, **settings) for _ in range(2)]
     assert runs[0].seed != runs[1].seed
     assert bits(runs[0]) != bits(runs[1])
