@@ -40,13 +40,16 @@ check: .venv/.dev ## lint, formatting, types, import contracts, time of import
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
 
-bench: .venv/.dev ## measure the speed of the simulator, of experiments and of predictions
+bench: .venv/.dev ## measure the speed of the simulator, of experiments, predictions and networks
 	$(BIN)/python benchmarks/speed.py $(ARGS)
 	$(BIN)/python benchmarks/multivariate.py
 	$(BIN)/python benchmarks/markov.py
 	$(BIN)/python benchmarks/mixture.py
 	$(BIN)/python benchmarks/experiments.py
 	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/autoencoder.py
 
 docs: .venv/.dev ## build the documentation: docs/_build/html/index.html
 	$(BIN)/python docs/generate.py

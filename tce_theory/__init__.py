@@ -27,6 +27,13 @@ _HOMES = {
     "MultivariateGaussian": "models.multivariate",
     "Poisson": "models.poisson",
     "Bernoulli": "models.bernoulli",
+    "NeuralLanguageModel": "neural.language_model",
+    "VariationalAutoencoder": "neural.vae",
+    "Training": "neural.training",
+    "KnowledgeCorpus": "neural.sources",
+    "MarkovSource": "neural.sources",
+    "TextSource": "neural.sources",
+    "ImageSource": "neural.images",
     "Counts": "fitting",
     "Fit": "fitting",
     "fit": "fitting",
@@ -45,6 +52,7 @@ _HOMES = {
     "TopK": "decoding",
     "TopP": "decoding",
     "VarianceScaling": "decoding",
+    "BeamSearch": "decoding",
     "simulate": "recursion",
     "Run": "run",
     "FidelityInterval": "fidelity",
@@ -71,7 +79,7 @@ __all__ = [*_HOMES, *_MODULES]
 if TYPE_CHECKING:
     from tce_theory import exact, experiments, metrics, plotting, theorems, theory
     from tce_theory.choice import GammaChoice, choose_gamma
-    from tce_theory.decoding import Temperature, TopK, TopP, VarianceScaling
+    from tce_theory.decoding import BeamSearch, Temperature, TopK, TopP, VarianceScaling
     from tce_theory.errors import (
         DefinitionError,
         DegenerateFitError,
@@ -102,6 +110,11 @@ if TYPE_CHECKING:
     from tce_theory.models.multivariate import MultivariateGaussian
     from tce_theory.models.poisson import Poisson
     from tce_theory.models.regression import LinearRegression
+    from tce_theory.neural.images import ImageSource
+    from tce_theory.neural.language_model import NeuralLanguageModel
+    from tce_theory.neural.sources import KnowledgeCorpus, MarkovSource, TextSource
+    from tce_theory.neural.training import Training
+    from tce_theory.neural.vae import VariationalAutoencoder
     from tce_theory.prediction import Prediction, predict
     from tce_theory.recursion import simulate
     from tce_theory.regimes import (

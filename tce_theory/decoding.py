@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tce_theory.errors import DomainError
 from tce_theory.validation import number_in, positive_integer, positive_number
 
-__all__ = ["Decoding", "Temperature", "TopK", "TopP", "VarianceScaling"]
+__all__ = ["BeamSearch", "Decoding", "Temperature", "TopK", "TopP", "VarianceScaling"]
 
 
 class Decoding:
@@ -93,6 +94,44 @@ class TopP(Decoding):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "p", number_in("p", self.p, 0, 1, open_low=True))
+
+
+@dataclass(frozen=True)
+class BeamSearch(Decoding):
+    """The most probable continuation that a search with so many beams finds: nothing is drawn.
+
+    At each step the `width` best of all continuations of the beams by one token are kept, by the sum of their log
+    probabilities, ties going to the better beam and then to the lower token; all continuations have the same length.
+    Log probabilities of tokens that are already in the prompt or the continuation are multiplied by the penalty before,
+    as is usual (Keskar et al. 2019). For networks alone.
+
+    Parameters
+    ----------
+    width : int
+        Beams, at least 1; 1 is greedy decoding.
+    repetition_penalty : float
+        At least 1; 1 is none.
+
+    Raises
+    ------
+    DomainError
+        If one of them is not admissible.
+
+    Examples
+    --------
+    >>> BeamSearch(5, repetition_penalty=3.0)
+    BeamSearch(width=5, repetition_penalty=3.0)
+    """
+
+    width: int = 5
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "width", positive_integer("width", self.width))
+        penalty = positive_number("repetition_penalty", self.repetition_penalty)
+        if penalty < 1:
+            raise DomainError("repetition_penalty", self.repetition_penalty, "a finite number of at least 1")
+        object.__setattr__(self, "repetition_penalty", penalty)
 
 
 @dataclass(frozen=True)

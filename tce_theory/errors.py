@@ -47,7 +47,7 @@ class UnsupportedCombinationError(ValueError):
 
 
 class DegenerateFitError(ValueError):
-    """The fit does not exist: the likelihood of these data has no maximum."""
+    """The fit does not exist: the likelihood of these data has no maximum, or the training of a network diverged."""
 
 
 class RunFileError(ValueError):

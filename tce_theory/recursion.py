@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tce_theory.decoding import Decoding
-from tce_theory.errors import DomainError, InterruptedRunWarning, StatisticalWarning
+from tce_theory.errors import DegenerateFitError, DomainError, InterruptedRunWarning, StatisticalWarning
 from tce_theory.losses import Loss
 from tce_theory.models.base import Block, Control, Model, Recursion
 from tce_theory.regimes import Regime, Replace, sample_sizes
@@ -71,7 +71,7 @@ def simulate(
         Where the points come from; `Replace()` if not given.
     decoding : Decoding, optional
         How a model's law is changed when points are drawn from it: `Temperature`, `TopK` or `TopP` for classes,
-        `VarianceScaling` for densities; not at all if not given.
+        `VarianceScaling` for densities, `BeamSearch` for language models; not at all if not given.
     metrics : iterable of str or callable, or mapping of str to callable, optional
         Names of the family's metrics, and functions of a model that return a number (much slower); the family's
         `default_metrics` if not given.
@@ -138,7 +138,8 @@ def simulate(
     one_of("sampler", sampler, ("auto", "points"))
     recursion = model.recursion(loss, sizes, regime, sampler, decoding)
     values = {name: np.empty((replicates, generations + 1)) for name in (*names, *functions)}
-    blocks = _run_blocks(recursion, values, names, functions, seed, workers(n_jobs), progress)
+    with recursion.surroundings():
+        blocks = _run_blocks(recursion, values, names, functions, seed, workers(n_jobs), progress)
     setting = {
         **_described(model, loss, regime, decoding),
         "n_samples": int(sizes[0]) if (sizes == sizes[0]).all() else sizes.tolist(),
@@ -252,11 +253,12 @@ def simulate_part(
     stop = np.zeros(1, np.uint8) if stop is None else stop
     control = Control(stop, np.zeros(1, np.int64), 0)
     parts = []
-    for first in range(rows.start, rows.stop, size):
-        rng, count = block_generator(seed, first // size), min(size, rows.stop - first)
-        parts.append(recursion.run_block(rng, count, metrics, {}, control))
-        if stop[0]:
-            return None
+    with recursion.surroundings():
+        for first in range(rows.start, rows.stop, size):
+            rng, count = block_generator(seed, first // size), min(size, rows.stop - first)
+            parts.append(recursion.run_block(rng, count, metrics, {}, control))
+            if stop[0]:
+                return None
     return Block(
         {name: np.concatenate([part.metrics[name] for part in parts]) for name in metrics},
         {name: np.concatenate([part.events[name] for part in parts]) for name in parts[0].events},
@@ -436,6 +438,19 @@ def _warn(run: Run, loss: Loss, last_log_scales: list[np.ndarray]) -> None:
         warnings.warn(
             f"{ended} replicates ended at a fit that could not be certified (event 'unsolved'): their model stays what "
             "it was",
+            StatisticalWarning,
+            stacklevel=3,
+        )
+    diverged = run.events.get("diverged", np.full(1, -1))
+    if (diverged >= 0).all():
+        raise DegenerateFitError(
+            f"the training of all {diverged.size} replicates diverged, first at generation {diverged.min()}: lower "
+            "Training.rate"
+        )
+    if (diverged >= 0).any():
+        warnings.warn(
+            f"the training of {(diverged >= 0).sum()} of {diverged.size} replicates diverged (event 'diverged'): their "
+            "metrics are NaN from there on; lower Training.rate",
             StatisticalWarning,
             stacklevel=3,
         )

@@ -128,6 +128,11 @@ class Run:
         return self.replicates.size < self.n_replicates
 
     @property
+    def diverged(self) -> int:
+        """Number of replicates whose training diverged: their metrics are NaN from there on."""
+        return int((self.events["diverged"] >= 0).sum()) if "diverged" in self.events else 0
+
+    @property
     def seed(self) -> int:
         """Seed that reproduces the run."""
         return int(self.provenance["seed"])
@@ -181,6 +186,9 @@ class Run:
         array([2.])
         """
         one_of("metric", metric, tuple(self.metrics))
+        if self.diverged:
+            found = f"{self.diverged} of {self.replicates.size} replicates"
+            raise DomainError("diverged", found, "none: where training has diverged there are no values")
         return fidelity_interval(
             self.metrics[metric],
             below=below,

@@ -234,7 +234,7 @@ def _print_fidelity(
     print_line(console, "fidelity", f"{criterion}: generations, with 95 % confidence limits")
     status = _status(cells)
     columns = [*(["status"] if status else []), "median", "95 %", "mean", "95 %", "censored"]
-    marked = [row["notes"] for row in rows.values() if row["notes"] and row["median"] is not None]
+    marked = [row["notes"] for row in rows.values() if _is_marked(row)]
     content = {place: [*status.get(place, []), *_fidelity(row)] for place, row in rows.items()}
     print_cells(console, cells, columns, content)
     if any(row["share_censored"] for row in rows.values()):
@@ -245,10 +245,15 @@ def _print_fidelity(
 
 
 def _fidelity(row: Mapping[str, Any]) -> list[str]:
-    mark = "*" if row["notes"] and row["median"] is not None else ""
+    mark = "*" if _is_marked(row) else ""
     median, mean = (_estimate(row, statistic) for statistic in ("median", "mean"))
     share = row["share_censored"]
     return [median[0] + mark, median[1], *mean, "–" if share is None else f"{100 * share:.3g} %"]
+
+
+def _is_marked(row: Mapping[str, Any]) -> bool:
+    """Whether there is something to say about an interval, or about why there is none."""
+    return bool(row["notes"]) and row["finished"] > 0
 
 
 def _estimate(row: Mapping[str, Any], statistic: str) -> tuple[str, str]:
@@ -274,16 +279,22 @@ def _print_metrics(console: "Console", cells: "Sequence[StoredCell]", places: Se
 
     status = _status(cells)
     means: dict[int, dict[str, str]] = {place: {} for place in places}
+    diverged = 0
     for place in places:
         if cells[place].finished:
+            run = cells[place].run()
+            diverged += run.diverged
             with np.errstate(all="ignore"):  # the mean of numbers that are infinite, or nearly
-                means[place] = {
-                    name: short(float(values[:, -1].mean())) for name, values in cells[place].run().metrics.items()
-                }
+                means[place] = {name: short(float(values[:, -1].mean())) for name, values in run.metrics.items()}
     names = list(dict.fromkeys(name for found in means.values() for name in found))
     print_line(console, "metrics", "means over the replicates in the last generation")
     rows = {place: [*status.get(place, []), *(found.get(n, "–") for n in names)] for place, found in means.items()}
     print_cells(console, cells, [*(["status"] if status else []), *names], rows)
+    if diverged:
+        there = (
+            f"the training of {count(diverged, 'replicate')} diverged: they have no values, and their cells no means"
+        )
+        print_line(console, "diverged", there)
 
 
 def cells_as_json(experiment: "Experiment") -> list[dict[str, Any]]:

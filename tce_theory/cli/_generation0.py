@@ -38,7 +38,7 @@ def text_model(from_text: Callable[..., _OfText], path: Path | None, unit: str, 
     kind = "characters" if unit == "char" else "words"
     if path is None:
         model = from_text(standard_text(), unit=unit, **settings)
-        return model, f"{kind} of the standard text, Python's help topics (no other source was given)"
+        return model, f"{kind} of the standard text, Python's help topics"
     with _reading("text", path):
         return from_text(path, unit=unit, **settings), f"{kind} of {path}"
 

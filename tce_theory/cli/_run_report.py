@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tce_theory.regimes import Supply
     from tce_theory.run import Run
 
-__all__ = ["RunReport", "fidelity_summary"]
+__all__ = ["RunReport", "fidelity_line", "fidelity_summary"]
 
 _QUANTILES = {"median": 0.5, "q05": 0.05, "q95": 0.95}
 _COUNTED = ("vacuous", "unconverged")
@@ -23,6 +23,7 @@ _IN_WORDS = {
     "vacuous": "the unmasked data determined no fit, a convention did",
     "unsolved": "a fit could not be certified, and the model stays what it was",
     "unconverged": "the search for a fit ended before it had converged",
+    "diverged": "training diverged, and there are no values from there on",
     "vanished": "a component stood for no point any more and was removed",
     "singular": "a component contracted to a point or a line and was removed",
     "extinction": "the rate is 0 and stays 0",
@@ -46,7 +47,7 @@ def fidelity_summary(metric: str, interval: "FidelityInterval") -> dict[str, Any
     }
 
 
-def _fidelity_line(fidelity: dict[str, Any]) -> str:
+def fidelity_line(fidelity: dict[str, Any]) -> str:
     """Say in a line how long a metric stays within its threshold."""
 
     def estimate(name: str) -> str:
@@ -132,19 +133,18 @@ class RunReport:
         run = self.run
         print_line(console, "generation 0", self.origin)
         print_line(console, "loss", run.provenance["loss"])
-        print_line(console, "recursion", self._setting())
+        print_line(console, "recursion", self.setting())
         console.print(self._table())
         if self.fidelity is not None:
-            print_line(console, "fidelity", _fidelity_line(self.fidelity))
-        for name, event in self._events().items():
-            if event["replicates"]:
-                print_line(console, name, self._event_line(name, event))
+            print_line(console, "fidelity", fidelity_line(self.fidelity))
+        for name, words in self.event_lines().items():
+            print_line(console, name, words)
         for note in self.notes:
             print_line(console, "note", note)
         if fresh_seed:
             print_line(console, "seed", f"{run.seed} (fresh; --seed {run.seed} makes this run again)")
 
-    def _setting(self) -> str:
+    def setting(self) -> str:
         """Regime, decoding, and all sizes; those of fits where they are not those of what is drawn."""
         run, drawn, fitted = self.run, self.supply.drawn, self.supply.fitted
         found = f"{run.replicates.size} of {run.n_replicates}" if run.interrupted else f"{run.n_replicates}"
@@ -175,6 +175,10 @@ class RunReport:
                 numbers = [short(float(column[row])) for column in summary.values()]
                 table.add_row(name if row == 0 else "", str(generation), *numbers, end_section=generation == last)
         return table
+
+    def event_lines(self) -> dict[str, str]:
+        """Say in a line each what has happened to how many replicates."""
+        return {name: self._event_line(name, event) for name, event in self._events().items() if event["replicates"]}
 
     def _event_line(self, name: str, event: dict[str, int | None]) -> str:
         when = f"the earliest at generation {event['first']}" if "first" in event else f"{event['fits']} fits"

@@ -267,6 +267,13 @@ class DecodingOptions:
         float | None,
         numeric("--top-p", DECODING, "Classes: the fewest that have probability P (nucleus sampling).", metavar="P"),
     ] = None
+    beams: Annotated[
+        int | None, numeric("--beams", DECODING, "Networks: beam search of this width.", metavar="WIDTH")
+    ] = None
+    repetition_penalty: Annotated[
+        float | None,
+        numeric("--repetition-penalty", DECODING, "beams: of what was said already; 1 if not given.", metavar="FACTOR"),
+    ] = None
     factor: Annotated[
         float | None,
         numeric("--variance-scaling", DECODING, "Densities: variances times this factor.", metavar="FACTOR"),
@@ -280,13 +287,22 @@ def decoding_of(options: DecodingOptions) -> "Decoding | None":
         "temperature": ("Temperature", options.temperature),
         "top_k": ("TopK", options.k),
         "top_p": ("TopP", options.p),
+        "beams": ("BeamSearch", options.beams),
         "variance_scaling": ("VarianceScaling", options.factor),
     }
     chosen = given_one({name: value for name, (_, value) in ways.items()})
+    if chosen != "beams":
+        refuse({"repetition_penalty": options.repetition_penalty}, "--beams WIDTH")
     if chosen is None:
         return None
     class_name, value = ways[chosen]
-    way: Decoding = getattr(decoding, class_name)(value)
+    penalty = () if options.repetition_penalty is None else (options.repetition_penalty,)
+    try:
+        way: Decoding = getattr(decoding, class_name)(value, *penalty)
+    except DomainError as error:
+        if error.argument != "width":
+            raise
+        raise DomainError("beams", error.value, error.admissible) from None  # --width is that of a loss
     return way
 
 

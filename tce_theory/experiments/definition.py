@@ -30,7 +30,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +60,8 @@ from tce_theory.experiments.schema import (
 from tce_theory.fidelity import fidelity_interval
 from tce_theory.losses import Loss
 from tce_theory.models.base import Model, Recursion
+from tce_theory.neural.images import ImageSource
+from tce_theory.neural.sources import LanguageSource
 from tce_theory.recursion import block_generator, simulate_part
 from tce_theory.regimes import Regime, Replace, Staged, sample_sizes
 from tce_theory.validation import positive_integer
@@ -675,7 +677,8 @@ def identity(part: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"class": type(part).__name__}
     for item in fields(part):
         value = getattr(part, item.name)
-        if item.compare and not (value is None or (np.isscalar(value) and value == item.default)):
+        is_left_out = value is None and item.default in (None, MISSING)
+        if item.compare and not (is_left_out or (np.isscalar(value) and value == item.default)):
             found[item.name] = _plain_identity(value)
     return found
 
@@ -683,6 +686,8 @@ def identity(part: Any) -> dict[str, Any]:
 def _plain_identity(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _digest_of_array(value)
+    if isinstance(value, (LanguageSource, ImageSource)):
+        return value.describe()
     return identity(value) if is_dataclass(value) else value
 
 

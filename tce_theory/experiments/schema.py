@@ -19,7 +19,7 @@ import operator
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -41,7 +41,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tce_theory.decoding import Temperature, TopK, TopP, VarianceScaling
+from tce_theory.decoding import BeamSearch, Temperature, TopK, TopP, VarianceScaling
 from tce_theory.errors import DefinitionError, DomainError
 from tce_theory.files import write_atomically
 from tce_theory.losses import CrossEntropy, FocalLoss, SmoothTruncatedCrossEntropy, TruncatedCrossEntropy
@@ -55,6 +55,11 @@ from tce_theory.models.multivariate import MultivariateGaussian
 from tce_theory.models.poisson import Poisson
 from tce_theory.models.regression import LinearRegression
 from tce_theory.models.text import standard_text
+from tce_theory.neural.images import ImageSource
+from tce_theory.neural.language_model import NeuralLanguageModel
+from tce_theory.neural.sources import KnowledgeCorpus, LanguageSource, MarkovSource, TextSource
+from tce_theory.neural.training import Training
+from tce_theory.neural.vae import VariationalAutoencoder
 from tce_theory.regimes import (
     Accumulate,
     AccumulateSubsample,
@@ -201,7 +206,15 @@ Integer: TypeAlias = Annotated[
 ]
 Boolean: TypeAlias = Annotated[bool, Strict()]
 Word: TypeAlias = Annotated[str, Strict()]
-_TYPES = {"float": Number, "float | None": Number, "int": Integer, "bool": Boolean, "str": Word}
+_TYPES = {
+    "float": Number,
+    "float | None": Number,
+    "int": Integer,
+    "int | None": Integer,
+    "bool": Boolean,
+    "str": Word,
+    "str | None": Word,
+}
 _LENGTH, _NOT_EMPTY = Field(min_length=1, max_length=_MOST_VALUES), Field(min_length=1)
 _DEEPEST_ARRAY = 3
 
@@ -464,13 +477,13 @@ _OF_TEXTS = {
 }
 
 
-def _text_ways(family: type[Categorical] | type[MarkovChain]) -> tuple[Way, Way]:
+def _text_ways(from_text: Callable[..., Model], *takes: str) -> tuple[Way, Way]:
     """Return the ways to make a model from a text: from a file, and from the text that every Python has."""
 
-    def from_file(folder: Path, text: str, **options: Any) -> Categorical | MarkovChain:
+    def from_file(folder: Path, text: str, **options: Any) -> Model:
         path = folder / os.path.expanduser(text)
         try:
-            return family.from_text(path, **options)
+            return from_text(path, **options)
         except DomainError as error:
             if error.argument in options:
                 raise
@@ -482,14 +495,87 @@ def _text_ways(family: type[Categorical] | type[MarkovChain]) -> tuple[Way, Way]
             admissible = f"a file that can be read ({error})"
         raise DomainError("text", text, admissible)
 
-    def from_standard_text(**given: Any) -> Categorical | MarkovChain:
+    def from_standard_text(**given: Any) -> Model:
         options = {name: value for name, value in given.items() if name != "standard_text"}
-        return family.from_text(standard_text(), **options)
+        return from_text(standard_text(), **options)
 
     return (
-        Way(from_file, needs=("text",), takes=("unit",), in_folder=True),
-        Way(from_standard_text, needs=("standard_text",), takes=("unit",)),
+        Way(from_file, needs=("text",), takes=("unit", *takes), in_folder=True),
+        Way(from_standard_text, needs=("standard_text",), takes=("unit", *takes)),
     )
+
+
+def _table_in(constructor: Callable[..., Any], *required: str) -> type[Table]:
+    """Return the table of an argument that is an object itself, from the object's constructor."""
+    fields = _fields_of(constructor, {}, needed=True)
+    for name in required:  # although the constructor has a default: an empty table would be none
+        annotation, field = fields[name]
+        fields[name] = annotation, Field(description=field.description)
+    return create_model(f"{constructor.__name__}Table", __base__=Table, __doc__=_summary(constructor), **fields)
+
+
+def _language_model(
+    source: LanguageSource,
+    *,
+    training: Mapping[str, Any] | None = None,
+    hidden: list[int] | None = None,
+    tabular: bool = False,
+    **options: Any,
+) -> NeuralLanguageModel:
+    shape: dict[str, Any] = {} if hidden is None else {"hidden": tuple(hidden)}
+    if tabular and (hidden is not None or "embedding" in options):
+        raise DomainError("tabular", tabular, "left out for a network that has hidden or embedding")
+    if tabular:
+        shape = {"embedding": None, "hidden": ()}
+    if training is not None:
+        shape["training"] = replace(NeuralLanguageModel.training, **training)
+    return NeuralLanguageModel(source, **shape, **options)
+
+
+def _of_facts(knowledge: Mapping[str, Any], **options: Any) -> NeuralLanguageModel:
+    return _language_model(KnowledgeCorpus(**knowledge), **options)
+
+
+def _of_chain(transition: list[list[float]], **options: Any) -> NeuralLanguageModel:
+    return _language_model(MarkovSource(MarkovChain(transition)), **options)
+
+
+def _of_text(
+    path_or_text: Path | str, unit: str = "char", vocabulary: int | None = None, **options: Any
+) -> NeuralLanguageModel:
+    most = {} if vocabulary is None else {"vocabulary": vocabulary}
+    return _language_model(TextSource(path_or_text, unit=unit, **most), **options)
+
+
+def _autoencoder(
+    source: ImageSource,
+    *,
+    training: Mapping[str, Any] | None = None,
+    hidden: list[int] | None = None,
+    **options: Any,
+) -> VariationalAutoencoder:
+    shape: dict[str, Any] = {} if hidden is None else {"hidden": tuple(hidden)}
+    if training is not None:
+        shape["training"] = replace(VariationalAutoencoder.training, **training)
+    return VariationalAutoencoder(source, **shape, **options)
+
+
+def _of_digits(binary: bool = False, **given: Any) -> VariationalAutoencoder:
+    options = {name: value for name, value in given.items() if name != "digits"}
+    try:
+        source = ImageSource.digits(binary=binary)
+    except ImportError:
+        admissible = "left out for images, or scikit-learn installed: pip install 'tce_theory[digits]'"
+        raise DomainError("digits", True, admissible) from None
+    return _autoencoder(source, **options)
+
+
+def _of_images(
+    folder: Path, images: str, labels: str | None = None, binary: bool = False, **options: Any
+) -> VariationalAutoencoder:
+    paths = [None if name is None else folder / os.path.expanduser(name) for name in (images, labels)]
+    assert paths[0] is not None
+    return _autoencoder(ImageSource.from_file(paths[0], paths[1], binary=binary), **options)
 
 
 def _zipf(zipf: Mapping[str, Any]) -> Categorical:
@@ -511,6 +597,7 @@ def _standard_normal(dimension: int, **options: Any) -> MultivariateGaussian:
     return MultivariateGaussian(np.zeros(d), np.eye(d), **options)
 
 
+_TRAINING = _table_in(Training)
 _MODELS = {
     "gaussian": _table_of("model", "gaussian", Gaussian),
     "categorical": _table_of(
@@ -527,7 +614,7 @@ _MODELS = {
             Way(Categorical, needs=("probs",)),
             Way(_zipf, needs=("zipf",)),
             Way(_from_counts, needs=("counts",)),
-            *_text_ways(Categorical),
+            *_text_ways(Categorical.from_text),
         ),
     ),
     "bernoulli": _table_of("model", "bernoulli", Bernoulli),
@@ -554,9 +641,59 @@ _MODELS = {
         MarkovChain,
         types={"transition": _MATRICES, "start": _VECTORS, "labels": None},
         more=_OF_TEXTS,
-        ways=(Way(MarkovChain, needs=("transition",), takes=("start",)), *_text_ways(MarkovChain)),
+        ways=(Way(MarkovChain, needs=("transition",), takes=("start",)), *_text_ways(MarkovChain.from_text)),
     ),
     "regression": _table_of("model", "regression", LinearRegression, types={"coefficients": _VECTORS}),
+    "lm": _table_of(
+        "model",
+        "lm",
+        NeuralLanguageModel,
+        types={
+            "source": None,
+            "parameters": None,
+            "checkpoints": None,
+            "decoding": None,
+            "embedding": Integers,
+            "hidden": _swept_array(1, of=Integer),
+            "training": _TRAINING,
+        },
+        more={
+            "knowledge": (_table_in(KnowledgeCorpus, "facts"), _optional("A corpus of facts.")),
+            "transition": (_MATRICES, _optional("A Markov chain: rows of its transition matrix.")),
+            "vocabulary": (Integers, _optional("Tokens of a text at most; the rest is one.")),
+            "tabular": (Literal[True], _optional("true: no network, but a law for each context.")),
+            **_OF_TEXTS,
+            "unit": (Units, _optional("What the tokens of a text are.", "char")),
+        },
+        ways=(
+            Way(_of_facts, needs=("knowledge",)),
+            Way(_of_chain, needs=("transition",)),
+            *_text_ways(_of_text, "vocabulary"),
+        ),
+    ),
+    "vae": _table_of(
+        "model",
+        "vae",
+        VariationalAutoencoder,
+        types={
+            "source": None,
+            "parameters": None,
+            "code_std": None,
+            "checkpoints": None,
+            "hidden": _swept_array(1, of=Integer),
+            "training": _TRAINING,
+        },
+        more={
+            "digits": (Literal[True], _optional("true: the handwritten digits of scikit-learn.")),
+            "images": (Words, _optional("A .npy file; its path starts from the folder of the definition.")),
+            "labels": (Words, _optional("The same: the class of each image.")),
+            "binary": (_swept(Boolean), _optional("Black or white pixels.", False)),
+        },
+        ways=(
+            Way(_of_digits, needs=("digits",)),
+            Way(_of_images, needs=("images",), takes=("labels",), in_folder=True),
+        ),
+    ),
 }
 
 
@@ -648,6 +785,7 @@ TABLES: dict[str, Mapping[str, type[ChoiceTable]]] = {
         "top-k": _table_of("decoding", "top-k", TopK),
         "top-p": _table_of("decoding", "top-p", TopP),
         "variance-scaling": _table_of("decoding", "variance-scaling", VarianceScaling),
+        "beam-search": _table_of("decoding", "beam-search", BeamSearch),
     },
     "n_samples": {
         "linear": _table_of("n_samples", "linear", LinearGrowth),

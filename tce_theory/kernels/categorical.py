@@ -258,7 +258,9 @@ def decode(probs, size, decoding, parameter, out):
         out[:size] = 0.0
         for place in range(size):
             i = order[place]
-            if (decoding == TOP_K and place >= parameter) or (decoding == TOP_P and total >= parameter - _CAP_ROUNDING):
+            # the first class stays, however small the share that is asked for
+            is_enough = decoding == TOP_P and place > 0 and total >= parameter - _CAP_ROUNDING
+            if is_enough or (decoding == TOP_K and place >= parameter):
                 break
             out[i] = probs[i]
             total += probs[i]

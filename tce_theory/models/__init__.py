@@ -70,7 +70,7 @@ def decoding_table() -> list[dict[str, str]]:
     >>> decoding_table()[0]["VarianceScaling(factor)"]
     'yes'
     """
-    from tce_theory.decoding import Decoding, Temperature, TopK, TopP, VarianceScaling
+    from tce_theory.decoding import BeamSearch, Decoding, Temperature, TopK, TopP, VarianceScaling
     from tce_theory.losses import CrossEntropy
     from tce_theory.regimes import Replace
 
@@ -79,6 +79,7 @@ def decoding_table() -> list[dict[str, str]]:
         "TopK(k)": TopK(2),
         "TopP(p)": TopP(0.5),
         "VarianceScaling(factor)": VarianceScaling(0.5),
+        "BeamSearch(width)": BeamSearch(2),
     }
 
     def verdict(model: Model, way: Decoding) -> str:
@@ -106,7 +107,12 @@ def _families() -> dict[str, Model]:
     from tce_theory.models.multivariate import MultivariateGaussian
     from tce_theory.models.poisson import Poisson
     from tce_theory.models.regression import LinearRegression
+    from tce_theory.neural.images import ImageSource
+    from tce_theory.neural.language_model import NeuralLanguageModel
+    from tce_theory.neural.sources import KnowledgeCorpus
+    from tce_theory.neural.vae import VariationalAutoencoder
 
+    facts, images = KnowledgeCorpus(facts=4), ImageSource(np.linspace(0, 1, 64 * 4).reshape(64, 4))
     return {
         "Gaussian": Gaussian(),
         "Gaussian(ddof=1)": Gaussian(ddof=1),
@@ -118,6 +124,9 @@ def _families() -> dict[str, Model]:
         "LinearRegression": LinearRegression(np.array([1.0, -1.0]), 0.5),
         "LinearRegression(fit_noise=True)": LinearRegression(np.array([1.0, -1.0]), 0.5, fit_noise=True),
         "Poisson": Poisson(3.0),
+        "NeuralLanguageModel": NeuralLanguageModel(facts),
+        "NeuralLanguageModel(embedding=None)": NeuralLanguageModel(facts, context=2, embedding=None, hidden=()),
+        "VariationalAutoencoder": VariationalAutoencoder(images),
     }
 
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from tce_theory.decoding import Decoding, VarianceScaling
+from tce_theory.decoding import BeamSearch, Decoding, VarianceScaling
 from tce_theory.errors import DomainError, UnsupportedCombinationError
 from tce_theory.losses import CrossEntropy, Loss, TruncatedCrossEntropy
 
-__all__ = ["check_density", "check_largest_entropy", "check_probabilities"]
+__all__ = ["check_classes", "check_density", "check_largest_entropy", "check_probabilities"]
+
+
+def check_classes(family: str, decoding: Decoding | None, what: str = "classes") -> None:
+    """Refuse ways to decode that are for densities, or for networks; `what` is drawn."""
+    if isinstance(decoding, (BeamSearch, VarianceScaling)):
+        raise UnsupportedCombinationError(
+            f"{family} does not go with {decoding!r}, which is for {_made_for(decoding)}: "
+            f"{what} take Temperature, TopK or TopP"
+        )
 
 
 def check_density(family: str, loss: Loss, decoding: Decoding | None) -> None:
-    """Refuse ways to decode that are for classes, and losses whose weight is for probabilities."""
+    """Refuse ways to decode that are for classes or networks, and losses whose weight is for probabilities."""
     if decoding is not None and not isinstance(decoding, VarianceScaling):
         raise UnsupportedCombinationError(
-            f"{family} does not go with {decoding!r}, which is for classes: a density takes VarianceScaling(factor)"
+            f"{family} does not go with {decoding!r}, which is for {_made_for(decoding)}: "
+            "a density takes VarianceScaling(factor)"
         )
     if not isinstance(loss, (CrossEntropy, TruncatedCrossEntropy)):
         raise UnsupportedCombinationError(
             f"{family} does not go with {type(loss).__name__}: its weight is for probabilities, not densities"
         )
+
+
+def _made_for(decoding: Decoding) -> str:
+    if isinstance(decoding, BeamSearch):
+        return "networks"
+    return "densities" if isinstance(decoding, VarianceScaling) else "classes"
 
 
 def check_largest_entropy(family: str, loss: TruncatedCrossEntropy, is_choice: bool) -> None:

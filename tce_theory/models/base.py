@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -145,6 +146,10 @@ class Recursion(ABC):
     cost: float
     block_size: int
     stream: str
+
+    def surroundings(self) -> AbstractContextManager[None]:
+        """Return a context that holds while blocks run, such as limits of other libraries; none by default."""
+        return nullcontext()
 
     @abstractmethod
     def run_block(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tce_theory import metrics as measures
-from tce_theory.decoding import Decoding, Temperature, TopK, TopP, VarianceScaling
+from tce_theory.decoding import Decoding, Temperature, TopK, TopP
 from tce_theory.errors import DomainError, UnsupportedCombinationError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import (
@@ -24,7 +24,7 @@ from tce_theory.losses import (
     TruncatedCrossEntropy,
     WeightedCrossEntropy,
 )
-from tce_theory.models._agreement import check_probabilities
+from tce_theory.models._agreement import check_classes, check_probabilities
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.text import count_tokens, read_text
 from tce_theory.regimes import SUBSAMPLE, Regime, Replace, Supply
@@ -239,11 +239,7 @@ class Categorical(Model):
         return described
 
     def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
-        if isinstance(decoding, VarianceScaling):
-            raise UnsupportedCombinationError(
-                f"Categorical does not go with {decoding!r}, which is for densities: "
-                "classes take Temperature, TopK or TopP"
-            )
+        check_classes("Categorical", decoding)
         if isinstance(loss, TruncatedCrossEntropy):
             check_probabilities("Categorical", loss)
         elif isinstance(loss, WeightedCrossEntropy):

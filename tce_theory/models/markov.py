@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tce_theory.decoding import Decoding, VarianceScaling
+from tce_theory.decoding import Decoding
 from tce_theory.errors import DomainError, UnsupportedCombinationError
 from tce_theory.fitting import Counts, Fit
 from tce_theory.losses import (
@@ -24,7 +24,7 @@ from tce_theory.losses import (
     TruncatedCrossEntropy,
     WeightedCrossEntropy,
 )
-from tce_theory.models._agreement import check_probabilities
+from tce_theory.models._agreement import check_classes, check_probabilities
 from tce_theory.models.base import Block, Control, Model, Recursion, block_size_for
 from tce_theory.models.categorical import Categorical, _check_weight, _kernel_decoding, _kernel_loss
 from tce_theory.models.text import count_tokens, read_text, tokens
@@ -186,7 +186,7 @@ class MarkovChain(Model):
         start: ArrayLike | None = None,
         length: int = _LENGTH,
     ) -> None:
-        matrix = finite_array("transition", transition, ndim=2)
+        matrix = finite_array("transition", transition, ndim=2).copy()  # rows are normalised in place
         order, size = positive_integer("order", order), matrix.shape[1]
         if order > 62 or matrix.shape[0] != size**order:
             raise DomainError(
@@ -394,11 +394,7 @@ class MarkovChain(Model):
     # --- fits
 
     def check(self, loss: Loss, regime: Regime, decoding: Decoding | None = None) -> None:
-        if isinstance(decoding, VarianceScaling):
-            raise UnsupportedCombinationError(
-                f"MarkovChain does not go with {decoding!r}, which is for densities: "
-                "symbols take Temperature, TopK or TopP"
-            )
+        check_classes("MarkovChain", decoding, "symbols")
         if isinstance(loss, TruncatedCrossEntropy):
             check_probabilities("MarkovChain", loss, "symbol of every row", "row")
         elif isinstance(loss, WeightedCrossEntropy):

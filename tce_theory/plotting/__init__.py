@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tce_theory.files import write_atomically
+from tce_theory.plotting.comparisons import comparison
 from tce_theory.plotting.figures import (
     closed_forms,
     extension_factors,
+    loss_label,
     metric_label,
     reference_line,
     run_label,
@@ -22,6 +24,7 @@ from tce_theory.plotting.figures import (
     survival,
     trajectories,
 )
+from tce_theory.plotting.images import image_rows
 from tce_theory.validation import one_of
 
 if TYPE_CHECKING:
@@ -29,7 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "closed_forms",
+    "comparison",
     "extension_factors",
+    "image_rows",
+    "loss_label",
     "metric_label",
     "reference_line",
     "run_label",

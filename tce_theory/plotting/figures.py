@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "closed_forms",
     "extension_factors",
+    "loss_label",
     "metric_label",
     "reference_line",
     "run_label",
@@ -81,6 +82,33 @@ _METRIC_LABELS = {
     "coefficient_norm": "norm of the coefficients ‖wₜ‖",
     "noise_std": "noise σ",
     "log_noise_std": "log σ of the noise",
+    "predictive_entropy": "predictive entropy (nats)",
+    "heldout_cross_entropy": "held-out CE (nats)",
+    "calibration_error": "expected calibration error",
+    "retention": "facts retained",
+    "recall": "facts recalled",
+    "confidence_real": "mean p of real targets",
+    "confidence_synthetic": "mean p of own targets",
+    "distinct_1": "different tokens (share)",
+    "distinct_2": "different 2-grams (share)",
+    "distinct_3": "different 3-grams (share)",
+    "unigram_kl": "KL of unigrams (nats)",
+    "masked_share": "share of masked targets",
+    "unmasked_entropy": "unmasked entropy (nats)",
+    "unmasked_cross_entropy": "unmasked CE (nats)",
+    "floor_gap": "H + log γ, unmasked (nats)",
+    "head_product": "⟨θ, ∇L⟩ of the head (nats)",
+    "head_certificate": "‖θ‖ ‖∇L‖ of the head (nats)",
+    "elbo": "evidence lower bound (nats)",
+    "confidence": "mean p of real pixels",
+    "average_excess": "mean κ (CE − H) (nats)",
+    "average_excess_identity": "from the head's norm (nats)",
+    "average_floor_slack": "mean H above its bound (nats)",
+    "latent_spread": "spread of latents",
+    "class_entropy": "entropy of classes (nats)",
+    "reconstruction_accuracy": "accuracy on reconstructions",
+    "frechet": "Fréchet distance",
+    "nearest_neighbour": "nearest-neighbour distance",
 }
 _FAMILY_LABELS = {("MarkovChain", "support"): "surviving transitions"}
 _SHARES = {"extinct": "share of extinct replicates", "fixed": "share of replicates at 0 or 1"}
@@ -128,13 +156,26 @@ def run_label(run: Run) -> str:
     >>> run_label(run)
     'TCE, γ = 0.5, n = 100'
     """
-    loss = str(run.provenance.get("loss", "run")).partition("(")[0]
-    parts = [_LOSS_NAMES.get(loss, loss), *_parameters_in_words(run.provenance.get("loss_parameters", {}))]
+    parts = [loss_label(run)]
     if "n_samples" in run.provenance:
         sizes = np.ravel(run.provenance["n_samples"])
         parts.append(" … ".join(f"{size:,}" for size in dict.fromkeys((int(sizes.min()), int(sizes.max())))))
         parts[-1] = f"n = {parts[-1]}"
     return ", ".join(parts)
+
+
+def loss_label(run: Run) -> str:
+    """Name the loss of a run with its threshold, as far as is known.
+
+    Examples
+    --------
+    >>> import tce_theory as tce
+    >>> loss_label(tce.simulate(tce.Gaussian(), tce.TCE(0.5), n_samples=20, generations=1, seed=1))
+    'TCE, γ = 0.5'
+    """
+    loss = str(run.provenance.get("loss", "run")).partition("(")[0]
+    words = [_LOSS_NAMES.get(loss, loss), *_parameters_in_words(run.provenance.get("loss_parameters", {}))]
+    return ", ".join(words)
 
 
 def _parameters_in_words(parameters: Mapping[str, Any]) -> list[str]:
@@ -415,7 +456,7 @@ def run_overview(run: Run) -> Figure:
         raise DomainError("run.metrics", dict(run.metrics), "at least one metric")
     columns = min(2, len(run.metrics))
     rows = math.ceil(len(run.metrics) / columns)
-    title = _title(run)
+    title = run_title(run)
     with style():
         figure = Figure(figsize=(3.6 * columns, 2.5 * rows + 0.5 + 0.15 * title.count("\n")))
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -432,7 +473,7 @@ def run_overview(run: Run) -> Figure:
     return figure
 
 
-def _title(run: Run) -> str:
+def run_title(run: Run) -> str:
     """Family and replicates; in a second line regime and decoding, where they are not the plain ones."""
     provenance = run.provenance
     title = f"{provenance.get('family', 'model')}, {run.replicates.size:,} replicates"

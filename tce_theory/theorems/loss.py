@@ -619,6 +619,88 @@ _FLOOR_ON_AVERAGE = Theorem(
 )
 
 
+def _margin(sp: Any) -> Any:
+    gamma, threshold = sp.Symbol("gamma", positive=True), sp.Symbol("threshold", real=True)
+    parameter, gradient = sp.symbols("parameter_norm gradient_norm", nonnegative=True)
+    return sp.Ge(sp.Symbol("H", real=True) - threshold, -sp.log(gamma) - threshold - parameter * gradient)
+
+
+_FLOOR_INTERVAL = Theorem(
+    slug="floor-interval",
+    title="For how long the entropy of a network's unmasked targets cannot fail under TCE",
+    hypotheses=(
+        r"Generations $t = 1, 2, \ldots$, each a network as in `head-identity` (its last layer is linear, free and not "
+        r"tied) and any targets; they may come from the generation before in any way.",
+        r"$w_i \in [0, 1]$ is 1 for targets with $p_i < \gamma$, 0 for those with $p_i > \gamma$, and any number for "
+        r"those with $p_i = \gamma$; $N = \sum_i w_i$. Where $N > 0$ (some target is unmasked) $\bar H = \sum_i w_i "
+        r"H_i/N$ is the weighted mean entropy of the predictions and $L = \sum_i w_i \mathrm{CE}_i/N$, differentiated "
+        r"with $w$ held constant.",
+        r"The metric is $\bar H$, with a threshold $h$: $T$ is the first generation with $N > 0$ and $\bar H < h$. A "
+        r"generation with $N = 0$ has no metric and cannot fail.",
+    ),
+    claims=(
+        Claim(
+            name="margin",
+            statement=r"At any parameters with $N > 0$, $\bar H - h \ge -\log\gamma - h - \lVert \theta_h \rVert \, "
+            r"\lVert \nabla_{\theta_h} L \rVert$.",
+            relation=_margin,
+            function="theory.loss.entropy_margin",
+        ),
+        Claim(
+            name="interval",
+            statement=r"$T$ is at least the first generation with $\lVert \theta_h \rVert \, \lVert "
+            r"\nabla_{\theta_h} L \rVert > -\log\gamma - h$: as long as the certificate is at most $-\log\gamma - "
+            r"h$, the metric has not failed.",
+            function="theory.loss.certified_interval",
+        ),
+        Claim(
+            name="stationary",
+            statement=r"If $-\log\gamma \ge h$ and each generation with an unmasked target is stationary in "
+            r"$\theta_h$ for its loss, $w$ being the weights with which it is (`hinge-form`), then $T = \infty$, "
+            r"whatever the data, the body and the decoding.",
+        ),
+        Claim(
+            name="threshold-weights",
+            statement=r"For $\gamma \ge 1/2$ this also holds for larger weights on $p_i = \gamma$, such as 1 for all "
+            r"$p_i \le \gamma$, as the mask of TCE has them: there $H_i \ge -\log\gamma$.",
+        ),
+        Claim(
+            name="full-weight",
+            statement=r"Full weight on $p_i = \gamma$ will do at every $\gamma$. It will not: one feature $h$, three "
+            r"classes, no bias; contexts $h = 1$ with $q \propto (44^{16}, 45^{16}, 38^{16})$, and $h = -1/16$, whose "
+            r"prediction is proportional to $(1/44, 1/45, 1/38)$. Under $\gamma = q_1 = .3955$ it is stationary with a "
+            r"small weight on the targets of class 1 at $h = 1$, and their entropy $.813$ is below $-\log\gamma = "
+            r".928$: with enough of them, and full weight, so is the mean.",
+            status=Status.REFUTED,
+        ),
+        Claim(
+            name="all-targets",
+            statement=r"The mean entropy over all targets obeys the floor as well. It does not: two contexts of a "
+            r"table, equally often, one with both labels equally often and $q = (.5, .5)$, one with the first label "
+            r"only and $q = (.99, .01)$. Under $\gamma = .6$ this is stationary with $N > 0$, and the mean entropy is "
+            r"$.375 < .511 = -\log\gamma$.",
+            status=Status.REFUTED,
+        ),
+        Claim(
+            name="all-masked",
+            statement=r"A network all of whose targets are masked obeys it, too. It does not: $q = (.99, .01)$ with "
+            r"the first label only, $\gamma = .9$.",
+            status=Status.REFUTED,
+        ),
+        Claim(
+            name="fixed-scale",
+            statement=r"A last layer whose norm is fixed will do. It will not: logits $(a, -a)$ with $|a| = \log 3$, "
+            r"labels with frequencies $(.3, .7)$, $\gamma = .7$. Of the two admissible points $q = (.1, .9)$ has the "
+            r"smaller loss, its targets of class 1 are unmasked, and their entropy is $.325 < .357 = -\log\gamma$.",
+            status=Status.REFUTED,
+        ),
+    ),
+    status=Status.PROVED,
+    source="this project",
+    depends_on=("hinge-form", "entropy-identity", "head-identity", "head-certificate"),
+)
+
+
 # The focal loss, and fits to a model's own output
 
 
@@ -789,6 +871,7 @@ THEOREMS: tuple[Theorem, ...] = (
     _HEAD_IDENTITY,
     _HEAD_CERTIFICATE,
     _FLOOR_ON_AVERAGE,
+    _FLOOR_INTERVAL,
     _FOCAL_GRADIENT,
     _IDEMPOTENCE,
 )

@@ -35,13 +35,19 @@ __all__ = [
     "capped_projection",
     "class_survival_probability",
     "composition_decay",
+    "drift_interval_bound",
+    "drift_interval_floor",
+    "drift_survival_bound",
     "entropy_floor",
+    "entropy_interval_floor",
     "expected_surviving_types",
     "extinction_probability",
     "fixation_probability",
     "flat_gain_support",
     "flat_gain_total_variation",
     "heterozygosity_decay",
+    "largest_entropy",
+    "least_heterozygosity",
     "literal_anticap_threshold",
     "literal_loss_anticaps",
     "log_two_class_persistence_limit",
@@ -222,6 +228,256 @@ def heterozygosity_decay(t: Integers, n: Integers) -> FloatOrArray:
     """
     time, size = integers("t", t, minimum=0), integers("n", n, minimum=1)
     return numbers_or_scalar(np.exp(special.xlog1py(time, -1 / size)))
+
+
+def drift_survival_bound(t: Integers, n: Integers, ratio: Any) -> FloatOrArray:
+    """Bound of the probability that cross entropy has kept a share of its heterozygosity up to generation t.
+
+    Parameters
+    ----------
+    t : int or array of int
+        Generation, from 0.
+    n : int or array of int
+        Points a generation, at least 1.
+    ratio : float or array of float
+        Threshold c in (0, 1]: T is the first generation with a heterozygosity below c times the initial one.
+
+    Returns
+    -------
+    float or ndarray
+        min(1, (1 − 1/n)^t/c) ≥ Pr(T > t), of the broadcast shape.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `drift-interval`: Markov's inequality. Attained by two classes of probability 1/2, n = 2 and c = 1.
+
+    Examples
+    --------
+    >>> round(drift_survival_bound(200, 100, 0.5), 12)
+    0.267959349716
+    """
+    time, size = integers("t", t, minimum=0), integers("n", n, minimum=1)
+    share = numbers_in("ratio", ratio, 0.0, 1.0, open_low=True)
+    return numbers_or_scalar(np.exp(np.minimum(special.xlog1py(time, -1 / size) - np.log(share), 0.0)))
+
+
+def drift_interval_bound(n: Integers, ratio: Any) -> FloatOrArray:
+    """Upper bound of the mean fidelity interval of cross entropy in its heterozygosity.
+
+    Parameters
+    ----------
+    n : int or array of int
+        Points a generation, at least 1.
+    ratio : float or array of float
+        Threshold c in (0, 1]: T is the first generation with a heterozygosity below c times the initial one.
+
+    Returns
+    -------
+    float or ndarray
+        Σ_t min(1, (1 − 1/n)^t/c) = s + n (1 − 1/n)^s/c ≥ E T, s the number of t ≥ 0 with (1 − 1/n)^t > c; of the
+        broadcast shape. At most n (1 + log(1/c)), whatever the number of classes and their probabilities.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `drift-interval`. For an entropy below h in place of a heterozygosity, c = `least_heterozygosity` at h over the
+    initial heterozygosity. Attained by two classes of probability 1/2, n = 2 and c = 1.
+
+    Examples
+    --------
+    >>> round(drift_interval_bound(100, 0.5), 6)
+    168.967406
+    """
+    size, share = integers("n", n, minimum=1), numbers_in("ratio", ratio, 0.0, 1.0, open_low=True)
+    size, share = np.broadcast_arrays(size, share)
+    log_kept = np.log1p(-1 / np.maximum(size, 2))
+    # where (1 − 1/n)^s = c, s and s + 1 give the same sum: the rounding of s does not matter
+    certain = np.ceil(np.log(share) / log_kept)
+    total = certain + size * np.exp(certain * log_kept - np.log(share))
+    return numbers_or_scalar(np.where(size == 1, 1.0, total))
+
+
+def drift_interval_floor(n: Integers, ratio: Any, heterozygosity: Any, num_classes: Integers) -> FloatOrArray:
+    """Lower bound of the mean fidelity interval of cross entropy in its heterozygosity.
+
+    Parameters
+    ----------
+    n : int or array of int
+        Points a generation, at least 1.
+    ratio : float or array of float
+        Threshold c in (0, 1]: T is the first generation with a heterozygosity below c times the initial one.
+    heterozygosity : float or array of float
+        D_0 = 1 − Σ p² at generation 0, in [0, 1 − 1/K].
+    num_classes : int or array of int
+        Number K of classes, at least 2.
+
+    Returns
+    -------
+    float or ndarray
+        n (1 − c) D_0/(1 − 1/K) ≤ E T, of the broadcast shape.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `drift-interval`. With `drift_interval_bound`: of the order of n. Approached by two classes of probability 1/2,
+    n = 2 and c → 0.
+
+    Examples
+    --------
+    >>> drift_interval_floor(100, 0.5, 0.5, 2)
+    50.0
+    """
+    size, share = integers("n", n, minimum=1), numbers_in("ratio", ratio, 0.0, 1.0, open_low=True)
+    return numbers_or_scalar(size * (1 - share) * _relative_heterozygosity(heterozygosity, num_classes)[0])
+
+
+def largest_entropy(heterozygosity: Any, num_classes: Integers) -> FloatOrArray:
+    """Largest entropy of a distribution on K classes with a given heterozygosity 1 − Σ p².
+
+    Parameters
+    ----------
+    heterozygosity : float or array of float
+        D in [0, 1 − 1/K].
+    num_classes : int or array of int
+        Number K of classes, at least 2.
+
+    Returns
+    -------
+    float or ndarray
+        In nats, of the broadcast shape: the entropy of (1 − e, e/(K − 1), …, e/(K − 1)) with the e that has this D.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `drift-interval`; Harremoës and Topsøe (2001). `least_heterozygosity` is its inverse.
+
+    Examples
+    --------
+    >>> round(largest_entropy(0.5, 2), 12), round(largest_entropy(0.5, 100), 12)
+    (0.69314718056, 1.953971660057)
+    """
+    relative, size = _relative_heterozygosity(heterozygosity, num_classes)
+    error = (1 - 1 / size) * relative / (1 + np.sqrt(1 - relative))
+    return numbers_or_scalar(_fano(error, size))
+
+
+def least_heterozygosity(entropy: Any, num_classes: Integers) -> FloatOrArray:
+    """Least heterozygosity 1 − Σ p² of a distribution on K classes with a given entropy.
+
+    Parameters
+    ----------
+    entropy : float or array of float
+        Entropy in nats, in [0, log K].
+    num_classes : int or array of int
+        Number K of classes, at least 2.
+
+    Returns
+    -------
+    float or ndarray
+        2e − e² K/(K − 1) with the e in [0, 1 − 1/K] that has −e log e − (1 − e) log(1 − e) + e log(K − 1) equal to the
+        entropy; of the broadcast shape.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `drift-interval`: the inverse of `largest_entropy`, and a bound for every entropy of at least this.
+
+    Examples
+    --------
+    >>> round(least_heterozygosity(0.5, 2), 12), round(least_heterozygosity(1.953971660057, 100), 9)
+    (0.319651714752, 0.5)
+    """
+    size = integers("num_classes", num_classes, minimum=2)
+    level, size = np.broadcast_arrays(numbers_in("entropy", entropy, 0.0), size)
+    if (level > np.log(size) * (1 + 1e-12)).any():
+        raise DomainError("entropy", entropy, "at most log(num_classes)")
+    error = np.reshape([_fano_error(*pair) for pair in zip(level.flat, size.flat, strict=True)], level.shape)
+    return numbers_or_scalar(error * (2 - error * size / (size - 1)))
+
+
+def entropy_interval_floor(n: Integers, entropy: Any, threshold: Any, num_classes: Integers) -> FloatOrArray:
+    """Lower bound of the mean fidelity interval of cross entropy in its entropy.
+
+    Parameters
+    ----------
+    n : int or array of int
+        Points a generation, at least 1.
+    entropy : float or array of float
+        Entropy H_0 at generation 0, at least 0, in nats.
+    threshold : float or array of float
+        h ≥ 0 in nats: T is the first generation with an entropy below.
+    num_classes : int or array of int
+        Number K of classes, at least 2.
+
+    Returns
+    -------
+    float or ndarray
+        n (H_0 − h)/(K − 1) ≤ E T, or 0 where that is negative; of the broadcast shape.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `drift-interval`. About half of E T for two classes and large n.
+
+    Examples
+    --------
+    >>> round(entropy_interval_floor(100, 0.6931471805599453, 0.5, 2), 12)
+    19.314718055995
+    """
+    start, level = numbers_in("entropy", entropy, 0.0), numbers_in("threshold", threshold, 0.0)
+    count = integers("num_classes", num_classes, minimum=2)
+    return numbers_or_scalar(integers("n", n, minimum=1) * np.maximum(start - level, 0.0) / (count - 1))
+
+
+def _relative_heterozygosity(heterozygosity: Any, num_classes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return D/(1 − 1/K), at most 1, and K."""
+    size = integers("num_classes", num_classes, minimum=2)
+    relative = numbers_in("heterozygosity", heterozygosity, 0.0) * (size / (size - 1))
+    if (relative > 1 + 1e-12).any():
+        raise DomainError("heterozygosity", heterozygosity, "at most 1 - 1/num_classes")
+    return np.minimum(relative, 1.0), size
+
+
+def _fano(error: Any, size: Any) -> Any:
+    """Entropy of (1 − e, e/(K − 1), …, e/(K − 1))."""
+    return special.entr(error) - special.xlog1py(1 - error, -error) + error * np.log(size - 1)
+
+
+def _fano_error(entropy: float, size: float) -> float:
+    """Return the e in [0, 1 − 1/K] at which `_fano` is `entropy`, to its own size."""
+    largest = 1 - 1 / size
+    if entropy <= 0 or entropy >= _fano(largest, size):
+        return largest if entropy > 0 else 0.0
+    root = optimize.brentq(
+        lambda log_error: float(_fano(math.exp(log_error), size)) - entropy, -745.0, math.log(largest),
+        xtol=1e-15, rtol=8.9e-16,
+    )  # fmt: skip
+    return math.exp(root)
 
 
 def wright_fisher_eigenvalues(n: Integers, k: Integers) -> FloatOrArray:

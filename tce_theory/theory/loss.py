@@ -8,6 +8,7 @@ N = Σ w_i. Norms are Euclidean. Functions of numbers broadcast and return a flo
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,14 @@ from tce_theory.theory._arguments import (
     numbers_or_scalar,
     positive_numbers,
 )
-from tce_theory.validation import probability_vector
+from tce_theory.validation import finite_number, number_in, probability_vector
 
 __all__ = [
     "average_entropy_excess",
     "average_entropy_floor",
+    "certified_interval",
     "decay_excess",
+    "entropy_margin",
     "entropy_rate",
     "entropy_rate_bound",
     "focal_minimiser",
@@ -640,6 +643,82 @@ def average_entropy_floor(
     share = numbers_in("unmasked_share", unmasked_share, 0.0, 1.0, open_low=True)
     excess = average_entropy_excess(initial_norm, 0.0, step_size, steps, mean_square_gradient)
     return numbers_or_scalar(-np.asarray(excess) / share)
+
+
+def entropy_margin(gamma: Any, threshold: Any, parameter_norm: Any, gradient_norm: Any) -> FloatOrArray:
+    """Lower bound of how far the mean entropy of the unmasked targets is above a threshold, at any parameters.
+
+    Parameters
+    ----------
+    gamma : float or array of float
+        Confidence threshold of TCE, above 0.
+    threshold : float or array of float
+        Entropy h in nats, below which the network is said to have failed.
+    parameter_norm : float or array of float
+        ‖θ_h‖ ≥ 0, of all parameters of the last layer.
+    gradient_norm : float or array of float
+        ‖∇L_S‖ ≥ 0, of the gradient in θ_h of the mean cross entropy over the unmasked targets S.
+
+    Returns
+    -------
+    float or ndarray
+        −log γ − h − ‖θ_h‖ ‖∇L_S‖ ≤ H_S − h, in nats, of the broadcast shape: where it is not negative, the network has
+        not failed.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `floor-interval`; it says nothing about masked targets, nor where all are masked.
+
+    Examples
+    --------
+    >>> round(entropy_margin(0.3, 1.0, 20.0, 0.001), 12)
+    0.183972804326
+    """
+    level = numbers_in("threshold", threshold, -np.inf, open_low=True)
+    bound = np.asarray(head_certificate(parameter_norm, gradient_norm))
+    return numbers_or_scalar(np.asarray(loss_floor(gamma)) - level - bound)
+
+
+def certified_interval(certificates: Vector, gamma: float, threshold: float) -> float:
+    """First generation that could have failed by the certificates of all so far: a lower bound of the interval.
+
+    Parameters
+    ----------
+    certificates : array of float, shape (generations,)
+        Bounds ‖θ_h‖ ‖∇L_S‖ of generations 1, 2, …; 0 where all targets are masked, so that there is no metric to fail.
+    gamma : float
+        Confidence threshold of TCE in (0, 1].
+    threshold : float
+        Entropy h in nats: a generation fails where the mean entropy of its unmasked targets is below.
+
+    Returns
+    -------
+    float
+        First generation with a certificate above −log γ − h; inf if there is none among these.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Slug `floor-interval`. In whole generations: an interpolated time can be up to one generation earlier.
+
+    Examples
+    --------
+    >>> certified_interval([0.01, 0.05, 0.3, 0.02], 0.3, 1.0)
+    3.0
+    """
+    bounds = _vector("certificates", certificates, 0.0)
+    slack = -math.log(number_in("gamma", gamma, 0.0, 1.0, open_low=True)) - finite_number("threshold", threshold)
+    uncertain = np.flatnonzero(bounds > slack)
+    return float(uncertain[0] + 1) if uncertain.size else math.inf
 
 
 def focal_weight(p: Any, exponent: Any, *, detach: bool = False) -> FloatOrArray:

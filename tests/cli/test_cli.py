@@ -742,7 +742,7 @@ def test_screen_fits_the_terminal(columns):
 def test_module_runs_as_a_program():
     done = subprocess.run([sys.executable, "-m", "tce_theory.cli", "simulate", "x"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    families = "gaussian, categorical, bernoulli, poisson, markov, multivariate, mixture, regression"
+    families = "gaussian, categorical, bernoulli, poisson, markov, multivariate, mixture, regression, lm, vae"
     assert done.stderr == f"tce simulate: no such command 'x'; the commands are {families}\n"
 
 

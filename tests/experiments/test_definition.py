@@ -101,7 +101,7 @@ OF_FORM: list[tuple[dict[str, Any], str]] = [
     (
         {"model": {"family": "gausian"}},
         "model.family must be one of gaussian, categorical, bernoulli, poisson, multivariate, mixture, markov, "
-        "regression (did you mean gaussian?), got 'gausian'",
+        "regression, lm, vae (did you mean gaussian?), got 'gausian'",
     ),
     (
         {"sampler": ["auto", "points", "pionts"]},
@@ -961,6 +961,7 @@ COV = [[2.0, 0.5], [0.5, 1.0]]
 ROWS = [[0.9, 0.1], [0.2, 0.8]]
 SIZES = {"growth": "linear", "first": 20, "step": 5}
 # of each family a table, the model that it stands for, and what else the cell has
+FEW = {"epochs": 2}
 MODELS: list[tuple[dict[str, Any], Callable[[], Any], dict[str, Any]]] = [
     ({"family": "gaussian", "std": 2}, lambda: tce.Gaussian(std=2), {"n_samples": SIZES}),
     ({"family": "categorical", "counts": [3, 1]}, lambda: tce.Categorical([0.75, 0.25]), {}),
@@ -985,6 +986,27 @@ MODELS: list[tuple[dict[str, Any], Callable[[], Any], dict[str, Any]]] = [
         {"family": "mixture", "weights": [0.5, 0.5], "means": [-2, 2], "covs": [1, 1], "variance_floor": 0.01},
         lambda: tce.GaussianMixture([0.5, 0.5], [-2, 2], [1, 1], variance_floor=0.01),
         {"metrics": ["entropy"], "generations": 2, "n_samples": SIZES},
+    ),
+    (
+        {"family": "lm", "knowledge": {"facts": 4, "filler": 0, "relations": 2}, "hidden": [4], "training": FEW},
+        lambda: tce.NeuralLanguageModel(
+            tce.KnowledgeCorpus(facts=4, filler=0, relations=2), hidden=(4,), training=tce.Training(**FEW)
+        ),
+        {"metrics": ["recall", "unmasked_entropy"], "generations": 2},
+    ),
+    (
+        {"family": "lm", "transition": ROWS, "context": 1, "tabular": True, "prompts": "real"},
+        lambda: tce.NeuralLanguageModel(
+            tce.MarkovSource(tce.MarkovChain(ROWS)), context=1, embedding=None, hidden=(), prompts="real"
+        ),
+        {"metrics": ["kl_rate_from_origin"], "generations": 2},
+    ),
+    (
+        {"family": "vae", "digits": True, "latent": 2, "hidden": [4], "training": FEW, "binary": True},
+        lambda: tce.VariationalAutoencoder(
+            tce.ImageSource.digits(binary=True), latent=2, hidden=(4,), training=tce.Training(**FEW)
+        ),
+        {"metrics": ["confidence", "masked_share"], "generations": 2},
     ),
     ({"family": "markov", "transition": ROWS}, lambda: tce.MarkovChain(ROWS), {"n_samples": SIZES}),
     (

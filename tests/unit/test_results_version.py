@@ -20,6 +20,7 @@ import pytest
 
 import tce_theory as tce
 import tce_theory.models
+import tce_theory.neural
 from tce_theory.decoding import Decoding
 from tce_theory.kernels import categorical, gaussian
 from tce_theory.losses import Loss
@@ -48,6 +49,45 @@ MODELS = {
     "three states": (tce.MarkovChain([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.3, 0.3, 0.4]]), 60),
     "two classes": (tce.Bernoulli(0.3), 12),
     "Poisson": (tce.Poisson(2.5), 12),
+    # short trainings, so that the last bits of a processor's products do not grow
+    "a network of facts": (
+        tce.NeuralLanguageModel(
+            tce.KnowledgeCorpus(facts=4, relations=2, objects=3, filler=1, filler_words=3, filler_entropy=0.9),
+            context=2,
+            embedding=3,
+            hidden=(4,),
+            length=8,
+            training=tce.Training(epochs=2, engine="minibatch"),
+        ),
+        48,
+    ),
+    "a network of a chain": (
+        tce.NeuralLanguageModel(
+            tce.MarkovSource(tce.MarkovChain([[0.7, 0.3], [0.4, 0.6]])),
+            context=1,
+            embedding=2,
+            hidden=(),
+            length=8,
+            prompts="real",
+            training=tce.Training(optimiser="sgd", epochs=3),
+        ),
+        48,
+    ),
+    "a table": (
+        tce.NeuralLanguageModel(
+            tce.MarkovSource(tce.MarkovChain([[0.7, 0.3], [0.4, 0.6]])), context=1, embedding=None, hidden=(), length=8
+        ),
+        48,
+    ),
+    "an autoencoder": (
+        tce.VariationalAutoencoder(
+            tce.ImageSource(np.random.default_rng(1).random((60, 3, 3)), np.arange(60) % 2),
+            latent=2,
+            hidden=(3,),
+            training=tce.Training(epochs=2),
+        ),
+        30,
+    ),
 }
 LOSSES = (
     tce.CrossEntropy(),
@@ -60,7 +100,13 @@ LOSSES = (
     tce.SmoothTruncatedCrossEntropy(0.3, 0.1),
 )
 REGIMES = (tce.Replace(), tce.FreshMix(0.3), tce.Accumulate(), tce.AccumulateSubsample(), tce.Staged(2, tce.Replace()))
-DECODINGS = (tce.Temperature(0.7), tce.TopK(2), tce.TopP(0.8), tce.VarianceScaling(0.8))
+DECODINGS = (
+    tce.Temperature(0.7),
+    tce.TopK(2),
+    tce.TopP(0.8),
+    tce.VarianceScaling(0.8),
+    tce.BeamSearch(2, repetition_penalty=2.0),
+)
 # with every loss the first two; the other ways to come by data do not meet the fit, and two losses will do
 WAYS = (
     *itertools.product(LOSSES, REGIMES[:2], [None]),
@@ -73,8 +119,9 @@ IN_PYTHON_ALONE = {"WeightedCrossEntropy"}  # no store has results of a loss tha
 
 def concrete(base):
     """Classes of the library that are derived from `base` and can be made."""
-    for module in pkgutil.walk_packages(tce_theory.models.__path__, "tce_theory.models."):
-        importlib.import_module(module.name)
+    for package in (tce_theory.models, tce_theory.neural):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     found, todo = set(), [base]
     while todo:
         derived = todo.pop().__subclasses__()
@@ -97,7 +144,8 @@ def results(family):
     """A few results of every way through a family's recursion: the first replicates of two streams, at the end."""
     found = {}
     models = {name: chosen for name, chosen in MODELS.items() if type(chosen[0]) is family}
-    for (name, (model, n)), (loss, regime, decoding), sampler in itertools.product(models.items(), WAYS, SAMPLERS):
+    samplers = SAMPLERS[:1] if family.__module__.startswith("tce_theory.neural") else SAMPLERS  # they have just one
+    for (name, (model, n)), (loss, regime, decoding), sampler in itertools.product(models.items(), WAYS, samplers):
         if not goes_together(model, loss, regime, decoding):
             continue
         size = model.recursion(loss, np.full(4, n), regime, sampler, decoding).block_size

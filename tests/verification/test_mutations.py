@@ -127,6 +127,27 @@ MUTATIONS = [
         "return (parameter - 1.0) * log_q + math.log(",
         "return parameter * log_q + math.log(",
     ),
+    Mutation(
+        "mask of a network",
+        "tabular-limit",
+        "kernels/network.py",
+        "counts[i, j] if z[i, j] <= gamma else 0.0",
+        "counts[i, j] if z[i, j] <= 1.03 * gamma else 0.0",
+    ),
+    Mutation(
+        "gradient of a network",
+        "head-identity",
+        "kernels/network.py",
+        "z[i, j] = z[i, j] * mass - weighted[0, j]",
+        "z[i, j] = 0.97 * z[i, j] * mass - weighted[0, j]",
+    ),
+    Mutation(
+        "squared gradients over a training",
+        "floor-on-average",
+        "kernels/network.py",
+        "averages[GRADIENT] += squared",
+        "averages[GRADIENT] += 0.97 * squared",
+    ),
 ]
 SAMPLE = "mask strictly less than the threshold"
 

@@ -14,11 +14,11 @@ from tce_theory.fitting import Counts, fit
 from tce_theory.losses import TCE, CrossEntropy
 from tce_theory.models.categorical import Categorical
 from tce_theory.theory import categorical as theory
-from tce_theory.verification.checks import _drift, _markov, check
+from tce_theory.verification.checks import _drift, _intervals, _markov, check
 from tce_theory.verification.checks._capped import capped_problem, least_on_cap, quiet
 from tce_theory.verification.study import Study
 
-__all__ = ["_drift", "_markov"]  # imported for its checks, which register themselves
+__all__ = ["_drift", "_intervals", "_markov"]  # imported for its checks, which register themselves
 
 _CE = CrossEntropy()
 _FIVE = "5 % larger"

@@ -20,6 +20,7 @@ from tce_theory.theory import loss as theory
 from tce_theory.verification.checks import (
     _loss_focal,  # noqa: F401
     _loss_heads,  # noqa: F401
+    _networks,  # noqa: F401
     check,
 )
 from tce_theory.verification.checks._losses import (
