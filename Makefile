@@ -6,6 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 
 BIN := .venv/bin
+STUDIES := replication replication_deviations replication_decoding replication_text replication_images replication_mixture
 # a worker a processor; tests are dealt to whoever is idle
 PARALLEL := --numprocesses logical --dist worksteal
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
@@ -17,7 +18,7 @@ export NO_COLOR := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench docs proofs build lock clean
+.PHONY: help demo test test-slow check bench docs proofs replication build lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -60,6 +61,14 @@ proofs: .venv/.dev ## run the derivations and typeset them: build/proofs/html/in
 	$(BIN)/python proofs/booklet.py --out build/proofs/source $(ARGS)
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --builder html -c docs \
 	-D html_title="tce_theory: theorems and derivations" build/proofs/source build/proofs/html
+
+replication: .venv/.dev ## run the replication study (an hour and a half on two processors; it goes on where it was), and record it
+	mkdir -p build/replication
+	for name in $(STUDIES); do \
+	$(BIN)/tce run simulations/$$name.toml --store build/replication/$$name.sqlite $(ARGS) || exit 1; done
+	$(BIN)/tce report $(STUDIES:%=build/replication/%.sqlite) --json > build/replication/record.json
+	cp build/replication/record.json tce_theory/experiments/studies/replication.json
+	$(BIN)/tce report --out build/replication/report.md
 
 build: .venv/.package ## build the wheel in dist
 	$(BIN)/python -m hatchling build --target wheel

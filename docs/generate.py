@@ -8,12 +8,16 @@ import sys
 import textwrap
 from pathlib import Path
 
+import replication
+
 import tce_theory
 from tce_theory import claims, theorems
 from tce_theory.cli.claims import ask
 from tce_theory.experiments.mapping import VERDICTS, ExtensionMap, MapEntry, best
+from tce_theory.experiments.study import Study
 from tce_theory.models import compatibility_table, decoding_table
 from tce_theory.plotting import save
+from tce_theory.plotting import studies as pictures
 from tce_theory.plotting.maps import extension_map
 from tce_theory.theorems import markdown
 
@@ -200,6 +204,16 @@ def reference_map_page(found: ExtensionMap) -> str:
     return "\n\n".join([head + markdown_table(table), reached_head, tail, markdown_table(prices)])
 
 
+def replication_page(folder: Path) -> str:
+    """Write the report of the studies that come with the library; their pictures go to the folder."""
+
+    def draw(_: int, study: Study, name: str) -> str | None:
+        figure = getattr(pictures, f"{name}_figure")(study)
+        return None if figure is None else save(figure, folder / f"{Path(study.store).stem}_{name}.png").name
+
+    return replication.page(draw)
+
+
 def recorded_map() -> ExtensionMap:
     """Return the reference map as it was recorded."""
     recorded = json.loads(REFERENCE_MAP.read_text(encoding="utf-8"))
@@ -227,6 +241,7 @@ def main() -> None:
             [COMPATIBILITY + markdown_table(compatibility_table()), "## Decoding", markdown_table(decoding_table())]
         ),
         "theorems.md": theorems_page(),
+        "replication.md": replication_page(generated),
     }
     for name, text in pages.items():
         (generated / name).write_text(text, encoding="utf-8")

@@ -8,7 +8,20 @@ function decorated by ``@app.command(cls=Command)``, and a line below. Options t
 dataclass, which `accepting` adds to their own.
 """
 
-from tce_theory.cli import choose_gamma, claims, demo, map, predict, run, simulate, status, store, theory, verify
+from tce_theory.cli import (
+    choose_gamma,
+    claims,
+    demo,
+    map,
+    predict,
+    report,
+    run,
+    simulate,
+    status,
+    store,
+    theory,
+    verify,
+)
 from tce_theory.cli._program import app, main
 
 __all__ = [
@@ -19,6 +32,7 @@ __all__ = [
     "main",
     "map",
     "predict",
+    "report",
     "run",
     "simulate",
     "status",

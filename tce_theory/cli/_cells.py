@@ -17,7 +17,7 @@ _MOST_ROWS = 40
 _HALF = _MOST_ROWS // 2
 _MOST_ENTRIES = 4
 _ESTIMATES = ("median", "median_low", "median_high", "mean", "mean_low", "mean_high", "share_censored")
-_GROUPS = ("model", "loss", "regime", "decoding")
+_GROUPS = ("condition", "label", "model", "loss", "regime", "decoding")
 _NAMES = {
     "model.family": "model",
     "loss.name": "loss",

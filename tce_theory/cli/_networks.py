@@ -73,7 +73,17 @@ class TrainingOptions:
     ] = None
     keep: Annotated[
         str | None,
-        textual("--keep", "last|best", TRAINING, "The last network (default), or that of the best held-out loss."),
+        textual(
+            "--keep", "last|best|retention", TRAINING, "Last epoch (default), best held-out loss, or highest retention."
+        ),
+    ] = None
+    label_smoothing: Annotated[
+        float | None,
+        numeric("--label-smoothing", TRAINING, "ce: share of the target that all tokens have.", metavar="SHARE"),
+    ] = None
+    control: Annotated[
+        str | None,
+        textual("--control", "NAME", TRAINING, "tce: train its random-mask or matched-step control."),
     ] = None
 
     def build(self, default: "Training", **more: Any) -> "Training":
@@ -163,6 +173,7 @@ class LanguageOptions:
         if self.tabular and self.engine in (None, "auto", "exact"):
             names = ("optimiser", "rate", "momentum", "final_rate", "batch", "epochs", "reduction", "start")
             refuse({name: getattr(training, name) for name in names}, "--engine counts or minibatch with --tabular")
+            refuse({"control": training.control}, "--engine minibatch with --tabular")
         if self.tabular:
             refuse({"embedding": self.embedding, "hidden": self.hidden}, "a network: leave out --tabular")
             given |= {"embedding": None, "hidden": ()}

@@ -64,7 +64,8 @@ class _Program(TyperGroup):
     """Lists its commands in the order in which people come to them; what is not named here comes last."""
 
     _ORDER = (
-        "demo", "simulate", "choose-gamma", "map", "predict", "claims", "run", "status", "store", "theory", "verify",
+        "demo", "simulate", "choose-gamma", "map", "predict", "claims", "run", "report", "status", "store", "theory",
+        "verify",
     )  # fmt: skip
 
     def list_commands(self, ctx: Any) -> list[str]:

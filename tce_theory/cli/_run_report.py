@@ -133,6 +133,8 @@ class RunReport:
         run = self.run
         print_line(console, "generation 0", self.origin)
         print_line(console, "loss", run.provenance["loss"])
+        if (control := run.provenance["model"].get("training", {}).get("control", "none")) != "none":
+            print_line(console, "control", f"{control}: cross entropy, beside a twin with this loss")
         print_line(console, "recursion", self.setting())
         console.print(self._table())
         if self.fidelity is not None:

@@ -28,7 +28,7 @@ from tce_theory.cli._networks import (
     completed,
     losses_of,
 )
-from tce_theory.cli._options import PLOT_SUFFIXES, accepting, check_file
+from tce_theory.cli._options import PLOT_SUFFIXES, accepting, check_file, refuse
 from tce_theory.cli._output import collected_notes, output_console, print_json, print_line
 from tce_theory.cli._program import BadInputError, Command, InterruptedWorkError, app
 from tce_theory.cli._run_report import RunReport, fidelity_summary
@@ -177,10 +177,13 @@ def language_model(model: LanguageOptions, training: TrainingOptions, options: N
 
     Of real text: heldout_cross_entropy, predictive_entropy, calibration_error, confidence_real.
     Of facts: retention, recall. Of a Markov chain, exactly: entropy_rate, kl_rate_from_origin, kl_rate_to_origin.
-    Of the data: distinct_1, distinct_2, distinct_3, unigram_kl. Of the fit: masked_share, confidence_synthetic,
-    unmasked_entropy, unmasked_cross_entropy, floor_gap, head_product, head_certificate.
+    Of the data: distinct_1, distinct_2, distinct_3, unigram_kl. Of the fit: masked_share, average_masked_share,
+    confidence_synthetic, unmasked_entropy, unmasked_cross_entropy, floor_gap, head_product, head_certificate.
     """
     zero = model.build(training)
+    if options.loss is None:  # what is compared by default has both losses
+        refuse({"control": training.control}, "--loss tce")
+        refuse({"label_smoothing": training.label_smoothing}, "--loss ce")
     if model.mentions is not None and options.n_samples is not None:
         raise BadInputError("--mentions and --n do not go together: give one of them")
     options = completed(options, model.tokens(zero.model), staged=True)

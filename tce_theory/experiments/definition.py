@@ -13,6 +13,9 @@ Order
 Cases
     Each case replaces whole keys of the settings above it, `combine` among them, and is expanded by itself. A cell that
     comes twice is there once.
+Conditions
+    All cases are expanded under the first condition, then under the second, and so on. A cell that is the same under
+    two conditions is there under both, with the same key.
 Seeds
     The stream of a cell is derived from the seed and from what is simulated: model, loss, regime, `n_samples`,
     generations, sampler. So cells are independent of each other, and more replicates or other metrics leave the paths
@@ -41,12 +44,20 @@ from tce_theory import theorems
 from tce_theory.decoding import Decoding
 from tce_theory.errors import DefinitionError, DomainError, UnsupportedCombinationError
 from tce_theory.experiments.blocks import block_length
+from tce_theory.experiments.conditions import Version, versions
+from tce_theory.experiments.design import (
+    Criterion,
+    CriterionError,
+    StudyDesign,
+    check_cells,
+    check_labels,
+    criterion_of,
+)
 from tce_theory.experiments.schema import (
     REQUIRED,
     SEVERAL,
     TABLES,
     CaseTable,
-    CriterionTable,
     DefinitionTable,
     GammaOverPeak,
     Swept,
@@ -57,7 +68,6 @@ from tce_theory.experiments.schema import (
     shown,
     validated,
 )
-from tce_theory.fidelity import fidelity_interval
 from tce_theory.losses import Loss
 from tce_theory.models.base import Model, Recursion
 from tce_theory.neural.images import ImageSource
@@ -66,7 +76,7 @@ from tce_theory.recursion import block_generator, simulate_part
 from tce_theory.regimes import Regime, Replace, Staged, sample_sizes
 from tce_theory.validation import positive_integer
 
-__all__ = ["Cell", "Criterion", "Definition"]
+__all__ = ["Cell", "Criterion", "Definition", "StudyDesign"]
 
 _MOST_CELLS = 1_000_000
 _MOST_BLOCKS = 1_000_000
@@ -75,18 +85,6 @@ _MOST_BYTES = 10**9 - 4096
 _BIT_GENERATOR = type(block_generator(0, 0).bit_generator).__name__
 _NEEDED = ("title", *REQUIRED)
 _LEAST = {"n_samples": 1, "generations": 1, "replicates": 1, "seed": 0}
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """A fidelity criterion: arguments of `Run.fidelity_interval`."""
-
-    metric: str
-    below: float | None = None
-    above: float | None = None
-    outside: tuple[float, float] | None = None
-    relative: bool = False
-    interpolate: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +156,8 @@ class Definition:
     for; so does a list of tables. Settings that vary are combined as a grid, whose last key in the file varies fastest,
     or by ``combine = "zip"`` one by one. Each of the ``cases`` replaces whole keys of the settings above, and is
     expanded by itself. Streams of random numbers are derived from the seed and the recursion, so that cells are
-    independent, unless ``coupled = true``.
+    independent, unless ``coupled = true``. Each of the ``conditions`` has a loss, and settings in place of those of the
+    models; all cases are run under each of them, and a ``study`` says what they are compared for.
 
     Attributes
     ----------
@@ -166,9 +165,11 @@ class Definition:
     theorems : tuple of str
         Slugs that it bears on.
     cells : tuple of Cell
-        In the order of the file; a cell that comes twice is there once.
+        In the order of the file, condition after condition; a cell that comes twice under a condition is there once.
     document : dict
         The content of the file in JSON's types, from which `Definition.from_mapping` makes the same definition.
+    study : StudyDesign or None
+        What the conditions are compared for, if the file says so.
 
     Examples
     --------
@@ -184,6 +185,7 @@ class Definition:
     theorems: tuple[str, ...]
     cells: tuple[Cell, ...]
     document: Mapping[str, Any]
+    study: StudyDesign | None = None
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], *, seed: int | None = None) -> Definition:
@@ -245,13 +247,22 @@ class Definition:
                 near = theorems.nearest(slug)
                 advice = f"did you mean {' or '.join(near)}?" if near else "tce theory lists them"
                 raise DefinitionError(f"theorems[{index}] must be the slug of a theorem ({advice}), got {shown(slug)}")
-        builder = _Builder(Path(folder), table.coupled)
+        study = StudyDesign.of(document)
+        check_labels(document, study)
+        parts: _Parts = {}
         cells: dict[Any, Cell] = {}
-        for case in _cases(document, table):
-            for cell in builder.cells(case, already=len(cells)):
-                cells.setdefault((cell.key, cell.replicates, cell.fidelity), cell)
+        for version in versions(document):
+            with version.named():
+                read = validated(version.document, version.places) if version.path else table
+            builder = _Builder(Path(folder), table.coupled, version, parts)
+            for case in _cases(version, read):
+                with version.named():
+                    for cell in builder.cells(case, already=len(cells)):
+                        cells.setdefault((version.label, cell.key, cell.replicates, cell.fidelity), cell)
         _limit_blocks(cells.values())
-        return cls(table.title, tuple(table.theorems), tuple(cells.values()), document)
+        if study is not None:
+            check_cells(study, [*cells.values()], document)
+        return cls(table.title, tuple(table.theorems), tuple(cells.values()), document, study)
 
 
 # ------------------------------------------------------------------------------------------ what the file says
@@ -284,11 +295,13 @@ _Choice = dict[str, _Given]
 """One way of making a choice among all that vary, by dotted names."""
 
 
-def _cases(document: Mapping[str, Any], table: DefinitionTable) -> Iterator[_Case]:
-    base = _entries(document, table, "")
+def _cases(version: Version, table: DefinitionTable) -> Iterator[_Case]:
+    base = _entries(version.document, table, "", version.places)
+    if version.label is not None:
+        base = {"condition": _Entry(version.label, version.label, f"{version.path}.label"), **base}
     for index, case in enumerate(table.cases or ()):
         where = f"cases[{index}]"
-        entries = {**base, **_entries(document["cases"][index], case, f"{where}.")}
+        entries = {**base, **_entries(version.document["cases"][index], case, f"{where}.", version.places)}
         yield _complete(_Case(where, entries, _way(case, table)))
     if not table.cases:
         yield _complete(_Case("", base, _way(table)))
@@ -299,10 +312,11 @@ def _way(*tables: CaseTable) -> str:
     return next((table.combine for table in tables if "combine" in table.model_fields_set), "grid")
 
 
-def _entries(written: Mapping[str, Any], table: CaseTable, prefix: str) -> dict[str, _Entry]:
+def _entries(written: Mapping[str, Any], table: CaseTable, prefix: str, places: Mapping[str, str]) -> dict[str, _Entry]:
     """Return the settings in the order of the file."""
     names = [name for name in written if name in CaseTable.model_fields and name != "combine"]
-    return {name: _Entry(getattr(table, name), written[name], f"{prefix}{name}") for name in names}
+    paths = {name: f"{prefix}{name}" for name in names}
+    return {name: _Entry(getattr(table, name), written[name], places.get(path, path)) for name, path in paths.items()}
 
 
 def _complete(case: _Case) -> _Case:
@@ -313,7 +327,7 @@ def _complete(case: _Case) -> _Case:
     return case
 
 
-def _choices(entry: _Entry, name: str, combine: str) -> list[_Choice]:
+def _choices(entry: _Entry, name: str, combine: str, places: Mapping[str, str]) -> list[_Choice]:
     """Return all that an entry can be, by dotted names."""
     node, written, path = entry
     match node:
@@ -322,12 +336,13 @@ def _choices(entry: _Entry, name: str, combine: str) -> list[_Choice]:
         case list():
             choices: list[_Choice] = []
             for index, (item, as_written) in enumerate(zip(node, written, strict=True)):
-                choices += _choices(_Entry(item, as_written, f"{path}[{index}]"), name, combine)
+                choices += _choices(_Entry(item, as_written, f"{path}[{index}]"), name, combine, places)
                 _limit(len(choices), f"{len(choices)} of {path}")
             return choices
         case Table() if written:
-            inner = {key: _Entry(getattr(node, key), value, f"{path}.{key}") for key, value in written.items()}
-            parts = {item.path: _choices(item, f"{name}.{key}", combine) for key, item in inner.items()}
+            paths = {key: f"{path}.{key}" for key in written}
+            inner = {key: _Entry(getattr(node, key), written[key], places.get(at, at)) for key, at in paths.items()}
+            parts = {item.path: _choices(item, f"{name}.{key}", combine, places) for key, item in inner.items()}
             rows = _combined(parts, combine)
             return [{key: given for part in row for key, given in part.items()} for row in rows]
     return [{name: _Given(written, path)}]
@@ -381,12 +396,16 @@ class _Option(NamedTuple):
     choice: _Choice
 
 
-class _Builder:
-    """Makes cells; it makes and checks every model, loss, regime and combination of them once."""
+_Parts = dict[tuple[str, str], Any]
+"""Models, losses, regimes and so on by what the file says of them."""
 
-    def __init__(self, folder: Path, coupled: bool) -> None:
-        self.folder, self.coupled = folder, coupled
-        self._parts: dict[tuple[str, str], Any] = {}
+
+class _Builder:
+    """Makes the cells of a version; it makes and checks every model, loss, regime and combination of them once."""
+
+    def __init__(self, folder: Path, coupled: bool, version: Version, parts: _Parts) -> None:
+        self.folder, self.coupled, self.version = folder, coupled, version
+        self._parts = parts
         self._options: dict[tuple[str, str], list[_Option]] = {}
         self._losses: dict[tuple[int, int], Loss] = {}
         self._sizes: dict[tuple[Any, int], int | tuple[int, ...]] = {}
@@ -408,7 +427,7 @@ class _Builder:
 
     def _options_of(self, name: str, entry: _Entry, combine: str) -> list[_Option]:
         if (entry.path, combine) not in self._options:
-            choices = _choices(entry, name, combine)
+            choices = _choices(entry, name, combine, self.version.places)
             self._options[entry.path, combine] = [self._option(name, choice, entry.path) for choice in choices]
         return self._options[entry.path, combine]
 
@@ -424,6 +443,8 @@ class _Builder:
                 value = settings[name]
         except DomainError as error:
             raise DefinitionError(_at_its_path(error, choice, path)) from None
+        except UnsupportedCombinationError as error:
+            raise DefinitionError(f"{path}: {error}" if path else str(error)) from None
         return _Option(value, settings, choice)
 
     def _part(self, name: str, given: dict[str, Any]) -> Any:
@@ -466,7 +487,7 @@ class _Builder:
             stream_size = self._checked(model, loss, regime, decoding, n_samples, generations, sampler)
             metrics, fidelity = self._measures(model, case, partial(_shortest, loss, regime, n_samples))
             _check_size(generations, min(stream_size, replicates), len(metrics))
-        except (DomainError, UnsupportedCombinationError, _MeasureError) as error:
+        except (DomainError, UnsupportedCombinationError, CriterionError) as error:
             raise DefinitionError(_with_cell(error, case, columns, row)) from None
         law = {
             "model": self._identity(model),
@@ -549,7 +570,7 @@ class _Builder:
     ) -> tuple[Criterion, ...]:
         paths = [f"{entry.path}[{index}]" for index in range(len(entry.node))]
         if entry.path not in self._criteria:
-            self._criteria[entry.path] = tuple(map(_criterion, entry.node, paths))
+            self._criteria[entry.path] = tuple(map(criterion_of, entry.node, paths))
         for criterion, path in zip(self._criteria[entry.path], paths, strict=True):
             _check_criterion(model, criterion, path, shortest)
         return self._criteria[entry.path]
@@ -557,10 +578,6 @@ class _Builder:
 
 _REPLACE = Replace()
 _LONGEST_SCHEDULE = 1_000_000
-
-
-class _MeasureError(ValueError):
-    """A metric or a criterion does not go with a model."""
 
 
 def _check_size(generations: int, replicates: int, n_metrics: int) -> None:
@@ -575,24 +592,10 @@ def _check_metric(model: Model, metric: str, path: str) -> None:
     if metric not in model.metric_names:
         names = ", ".join(model.metric_names)
         near = hint(metric, model.metric_names)
-        raise _MeasureError(
+        raise CriterionError(
             f"{path} must be a metric of {type(model).__name__} ({near or names}), got {shown(metric)}; "
             "a metric of your own needs tce_theory.simulate(metrics=...)"
         )
-
-
-def _criterion(table: CriterionTable, path: str) -> Criterion:
-    """Return a criterion, after asking for the fidelity interval of a path that stays where it is."""
-    options = table.model_dump()
-    metric, outside = options.pop("metric"), options.pop("outside")
-    criterion = Criterion(metric, outside=None if outside is None else tuple(outside), **options)
-    try:
-        fidelity_interval([[1.0, 1.0]], **asdict(criterion))
-    except DomainError as error:
-        if error.argument == "threshold":
-            raise _MeasureError(f"{path} must have {error.admissible}, got {error.value}") from None
-        raise _MeasureError(f"{path}.{error.argument} must be {error.admissible}, got {error.value}") from None
-    return criterion
 
 
 def _shortest(loss: Loss, regime: Regime, n_samples: int | tuple[int, ...], model: Model) -> Recursion:
@@ -606,14 +609,21 @@ def _check_criterion(model: Model, criterion: Criterion, path: str, shortest: Ca
     _check_metric(model, criterion.metric, f"{path}.metric")
     if not criterion.relative:
         return
-    block = simulate_part(shortest(model), range(1), metrics=[criterion.metric], seed=0)
-    assert block is not None  # nothing stops it
-    start = float(block.metrics[criterion.metric][0, 0])
+    start = _at_generation_0(model, criterion.metric, shortest)
     if not 0 < start < math.inf:
-        raise _MeasureError(
+        raise CriterionError(
             f"{path}.relative must be false for {criterion.metric}, which is not positive and finite at generation 0, "
             f"got {criterion.metric} = {start:g}"
         )
+
+
+def _at_generation_0(model: Model, metric: str, shortest: Callable[[Model], Recursion]) -> float:
+    try:
+        return model.measure(metric, model)
+    except DomainError:  # a metric of fits or of data, for which a generation has to be run
+        block = simulate_part(shortest(model), range(1), metrics=[metric], seed=0)
+        assert block is not None  # nothing stops it
+        return float(block.metrics[metric][0, 0])
 
 
 # ------------------------------------------------------------------------------------------------------ errors

@@ -57,7 +57,8 @@ def export(experiment: Experiment, folder: str | os.PathLike[str]) -> list[Path]
     -----
     CSV is in UTF-8, as RFC 4180 has it. Numbers have all their digits; "inf" and "nan" are values, and an empty field
     is none. The column "cell" numbers the cells in all tables. Where two cells have the same key, and differ in
-    their replicates alone, the file in runs is that of the one with more. Cells are read one at a time.
+    their replicates or their condition alone, the file in runs is that of the one with more. Cells are read one at a
+    time.
 
     Examples
     --------

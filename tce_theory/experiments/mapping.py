@@ -23,7 +23,17 @@ from tce_theory.experiments.results import Experiment, StoredCell, run
 from tce_theory.experiments.tables import varying
 from tce_theory.validation import finite_number
 
-__all__ = ["MAPS", "VERDICTS", "ExtensionMap", "MapEntry", "best", "check_levels", "located", "map_extension"]
+__all__ = [
+    "MAPS",
+    "VERDICTS",
+    "ExtensionMap",
+    "MapEntry",
+    "adjusted_p_values",
+    "best",
+    "check_levels",
+    "located",
+    "map_extension",
+]
 
 MAPS = {path.stem: path for path in sorted(Path(__file__).with_name("maps").glob("*.toml"))}
 """The definitions of maps that come with the library, by name."""
@@ -129,8 +139,8 @@ class ExtensionMap:
         """
         significance, margin = check_levels(significance, margin)
         check_cells(experiment)
-        rows = [row for row in experiment.extension_table() if _is_truncated(experiment, row)]
-        adjusted = _adjusted([row["ratio_p"] for row in rows])
+        rows = [row for row in experiment.extension_table({"loss.name": "ce"}) if _is_truncated(experiment, row)]
+        adjusted = adjusted_p_values([row["ratio_p"] for row in rows])
         parts = _Settings(experiment, [row["cell"] for row in rows])
         entries = [
             parts.entry(row, p, _verdict(row, p, significance, margin)) for row, p in zip(rows, adjusted, strict=True)
@@ -273,7 +283,7 @@ def _is_truncated(experiment: Experiment, row: Mapping[str, Any]) -> bool:
     return bool(experiment.cells[row["cell"]].settings["loss.name"] == "tce")
 
 
-def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+def adjusted_p_values(p_values: Sequence[float | None]) -> list[float | None]:
     """Adjust p-values for their number (Benjamini and Yekutieli 2001); None stays."""
     known = [p for p in p_values if p is not None]
     adjusted = iter(false_discovery_control(known, method="by").tolist() if known else [])
@@ -322,7 +332,7 @@ class _Settings:
             label: [
                 name
                 for name in varying(cells)
-                if name not in ("label", "n_samples") and not name.startswith(self._OF_AXES)
+                if name not in ("condition", "label", "n_samples") and not name.startswith(self._OF_AXES)
             ]
             for label, cells in found.items()
         }

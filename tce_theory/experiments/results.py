@@ -14,7 +14,9 @@ import numpy as np
 
 from tce_theory.errors import DomainError, StoreError
 from tce_theory.experiments import tables
+from tce_theory.experiments.conditions import replaced_settings
 from tce_theory.experiments.definition import Criterion, Definition
+from tce_theory.experiments.design import StudyDesign
 from tce_theory.experiments.store import Store, StoredBlock
 from tce_theory.run import Run
 
@@ -188,6 +190,11 @@ class Experiment:
         """Slugs of the theorems that the definition bears on."""
         return tuple(self.document.get("theorems", ()))
 
+    @property
+    def study(self) -> StudyDesign | None:
+        """What its conditions are compared for, as the definition stated it before it was run; None without it."""
+        return StudyDesign.of(self.document)
+
     def __repr__(self) -> str:
         return f"<Experiment: {self}; {self.path.name}>"
 
@@ -282,10 +289,11 @@ class Experiment:
         Parameters
         ----------
         baseline : Mapping of str to Any, optional
-            Settings that make a cell a baseline; ``{"loss.name": "ce"}`` if not given. Where a "name" or "family" is
-            among them the whole loss, regime or model may differ, else these settings alone; in all others the
-            baseline of a cell is equal to it. If no baseline is equal in how it was simulated (generations,
-            replicates, sampler, seed) the one that is equal in the rest is taken.
+            Settings that make a cell a baseline. If not given it is the condition with which a study compares, and
+            ``{"loss.name": "ce"}`` without a study. Where a "name" or "family" is among them the whole loss, regime or
+            model may differ, and where "condition" is, all that conditions replace; else these settings alone. In all
+            others, condition and label aside, the baseline of a cell is equal to it. If no baseline is equal in how it
+            was simulated (generations, replicates, sampler, seed) the one that is equal in the rest is taken.
 
         Returns
         -------
@@ -304,7 +312,9 @@ class Experiment:
         """
         if baseline is not None and not isinstance(baseline, Mapping):
             raise DomainError("baseline", baseline, 'a mapping of settings such as {"loss.name": "tce"}')
-        return tables.extension_rows(self.cells, _CE if baseline is None else baseline)
+        if baseline is None:
+            baseline = _CE if self.study is None else {"condition": self.study.baseline}
+        return tables.extension_rows(self.cells, baseline, replaced_settings(self.document))
 
     def to_xarray(self, metrics: Sequence[str] | None = None) -> xarray.Dataset:
         """Return metrics and events as labelled arrays.

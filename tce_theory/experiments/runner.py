@@ -119,7 +119,7 @@ def planned(definition: Definition, store: Store | None, *, retry_failed: bool =
 
 
 def _work_off(tasks: Sequence[Task], crew: _Threads, record: Callable[[BlockResult | BlockError], None]) -> None:
-    with _Deliveries(tasks, crew) as deliveries:
+    with _surroundings(tasks), _Deliveries(tasks, crew) as deliveries:
         try:
             for block in deliveries:
                 record(block)
@@ -128,6 +128,16 @@ def _work_off(tasks: Sequence[Task], crew: _Threads, record: Callable[[BlockResu
             for block in deliveries:  # what had finished
                 record(block)
             raise
+
+
+@contextlib.contextmanager
+def _surroundings(tasks: Sequence[Task]) -> Iterator[None]:
+    """Hold, for the whole run, what each block would hold for itself: to change it back and forth costs time."""
+    recursions = {type(task.cell.recursion): task.cell.recursion for task in tasks}
+    with contextlib.ExitStack() as stack:
+        for recursion in recursions.values():
+            stack.enter_context(recursion.surroundings())
+        yield
 
 
 # ------------------------------------------------------------------------------------------------------- deliveries

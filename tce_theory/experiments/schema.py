@@ -77,14 +77,19 @@ __all__ = [
     "SEVERAL",
     "TABLES",
     "CaseTable",
+    "ClaimTable",
     "CriterionTable",
     "DefinitionTable",
     "GammaOverPeak",
+    "StudyTable",
     "Swept",
     "Table",
+    "among",
     "hint",
+    "is_range",
     "json_schema",
     "made",
+    "path_of",
     "plain",
     "shown",
     "validated",
@@ -93,7 +98,7 @@ __all__ = [
 
 SCHEMA_FILE = Path(__file__).with_name("definition.schema.json")
 REQUIRED = ("model", "loss", "n_samples", "generations", "replicates", "seed")
-SEVERAL = ("model", "loss", "regime", "cases", "fidelity")
+SEVERAL = ("model", "loss", "regime", "cases", "conditions", "fidelity", "study.claims")
 """Of these a file can have several tables."""
 _MOST_VALUES = 1_000_000
 _MOST_CLASSES, _MOST_MODES, _MOST_DIMENSIONS = 10_000_000, 10_000, 100
@@ -221,6 +226,11 @@ _DEEPEST_ARRAY = 3
 
 def _form(given: Any) -> str:
     return "several" if isinstance(given, list) else "range" if isinstance(given, dict) else "one"
+
+
+def is_range(given: Any) -> bool:
+    """Return whether it is the table of a range: one value, and no table of settings."""
+    return isinstance(given, dict) and not {"from", "to", "num"}.isdisjoint(given)
 
 
 def _one_or_several(given: Any) -> str:
@@ -825,11 +835,13 @@ def _sample_sizes() -> Any:
 if TYPE_CHECKING:
     ModelTable: TypeAlias = Table | list[Table]
     LossTable: TypeAlias = Table | list[Table]
+    OneLossTable: TypeAlias = Table
     RegimeTable: TypeAlias = Table | list[Table]
     DecodingTable: TypeAlias = Table | list[Table]
     SampleSizes: TypeAlias = Swept | Table | list[Swept | Table]
 else:
     ModelTable, LossTable, RegimeTable, DecodingTable = map(_choices, ("model", "loss", "regime", "decoding"))
+    OneLossTable = _choice(TABLES["loss"], "name")
     SampleSizes = _sample_sizes()
 
 
@@ -865,6 +877,40 @@ class CaseTable(Table):
     combine: Literal["grid", "zip"] = _optional("How settings that vary are combined.", "grid")
 
 
+NotEmpty: TypeAlias = Annotated[Word, Field(min_length=1)]
+Labels: TypeAlias = Annotated[list[Word], Field(min_length=1)]
+
+
+class ConditionTable(Table):
+    """What is compared in a study: how models are trained."""
+
+    label: NotEmpty = Field(description="What the condition is called.")
+    loss: OneLossTable = Field(description="What each generation minimises, in place of every other loss.")
+    model: dict[str, Any] = _optional("Settings in place of those of every model, by name.")
+
+
+class ClaimTable(Table):
+    """A claim of a study: under these conditions fidelity intervals are longer than under the baseline."""
+
+    claim: NotEmpty = Field(description="What is claimed, in a line.")
+    conditions: Labels = Field(description="Labels of the conditions that it is about.")
+    settings: Labels = _optional("Labels of the cases that it is about; all if not given.")
+    above: Number = Field(1.0, description="Extension factor that is claimed to be exceeded.")
+
+
+class StudyTable(Table):
+    """What a comparison of conditions asks, stated before it is run."""
+
+    question: NotEmpty = Field(description="What is asked.")
+    baseline: Word = Field(description="Label of the condition that the others are compared with.")
+    controls: list[Word] = Field([], description="Labels of the conditions that a claim has to be held against.")
+    primary: CriterionTable = Field(description="The criterion that decides; one of those of fidelity.")
+    thresholds: Numbers = _optional("Thresholds in place of that of the primary criterion: its curve.")
+    level: Number = Field(0.95, description="Confidence level of all intervals of the primary criterion together.")
+    claims: Annotated[list[ClaimTable], Field(min_length=1)] = _optional("What is claimed.")
+    deviations: list[NotEmpty] = Field([], description="What is done otherwise than in a study that this one repeats.")
+
+
 class DefinitionTable(CaseTable):
     """A definition of experiments: which simulations `tce run` does."""
 
@@ -874,6 +920,10 @@ class DefinitionTable(CaseTable):
     cases: Annotated[list[CaseTable], Field(min_length=1, max_length=_MOST_VALUES)] = _optional(
         "Settings in place of those above, case by case."
     )
+    conditions: Annotated[list[ConditionTable], Field(min_length=1)] = _optional(
+        "How models are trained; all cases are run under each of them."
+    )
+    study: StudyTable = _optional("What the conditions are compared for.")
 
 
 # ------------------------------------------------------------------------------------------------------------ errors
@@ -898,6 +948,8 @@ _LISTS = {
     "metrics": 'a list such as ["std"]',
     "theorems": 'a list such as ["tail-inflation"]',
     "cases": "a list of tables (write [[cases]])",
+    "claims": "a list of tables (write [[study.claims]])",
+    "conditions": "a list of tables (write [[conditions]])",
     "fidelity": "a list of tables (write [[fidelity]])",
 }
 # pydantic's marks of the choice that it made, none of which is the name of a setting
@@ -941,8 +993,14 @@ def plain(value: Any, path: tuple[str | int, ...] = ()) -> Any:
     raise DefinitionError(f"{path_of(path)} must be {admissible}, got {shown(value)}")
 
 
-def validated(document: Mapping[str, Any]) -> DefinitionTable:
+def validated(document: Mapping[str, Any], places: Mapping[str, str] | None = None) -> DefinitionTable:
     """Check a document in JSON's types against the schema.
+
+    Parameters
+    ----------
+    document : mapping
+    places : mapping, optional
+        As of `path_of`.
 
     Raises
     ------
@@ -953,36 +1011,39 @@ def validated(document: Mapping[str, Any]) -> DefinitionTable:
         return DefinitionTable.model_validate(document)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-    more = len(problems) - 1
+    # what a condition puts into several models is one problem
+    more = (len({_line(problem, places) for problem in problems}) if places else len(problems)) - 1
     count = f" (and {more} more problem{'s' if more > 1 else ''})" if more else ""
-    raise DefinitionError(_line(problems[0]) + count)
+    raise DefinitionError(_line(problems[0], places or {}) + count)
 
 
-def _line(problem: Mapping[str, Any]) -> str:
+def _line(problem: Mapping[str, Any], places: Mapping[str, str]) -> str:
     """Write a problem in one line."""
     kind, given, context = problem["type"], problem["input"], problem.get("ctx", {})
     parts = [part for part in problem["loc"] if part not in _TAGS]
     match kind:
         case "unknown_key":
-            return _unknown(parts, given, context)
+            return _unknown(parts, given, context, places)
         case "missing":
-            return f"{path_of(parts)} is missing"
+            return f"{path_of(parts, places)} is missing"
         case "union_tag_invalid" | "union_tag_not_found":
             key = re.findall(r"'([^']*)'", context["discriminator"])[0]
-            return _unknown_choice(parts, key, given)
+            return _unknown_choice(parts, key, given, places)
         case "literal_error":
             choices = re.findall(r"'([^']*)'", context["expected"]) or ["true"]
-            return f"{path_of(parts)} must be {_among(given, choices)}, got {shown(given)}"
+            return f"{path_of(parts, places)} must be {among(given, choices)}, got {shown(given)}"
         case "list_type" if parts[-1] in _LISTS:
-            return f"{path_of(parts)} must be {_LISTS[parts[-1]]}, got {shown(given)}"
+            return f"{path_of(parts, places)} must be {_LISTS[parts[-1]]}, got {shown(given)}"
     admissible = _ADMISSIBLE.get(kind, problem["msg"]).format(**context)
-    return f"{path_of(parts)} must be {admissible}, got {shown(given)}"
+    return f"{path_of(parts, places)} must be {admissible}, got {shown(given)}"
 
 
-def _unknown(parts: Sequence[str | int], given: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+def _unknown(
+    parts: Sequence[str | int], given: Mapping[str, Any], context: Mapping[str, Any], places: Mapping[str, str]
+) -> str:
     """Say what an unknown key may have been meant to be."""
     key, known = context["key"], context["known"]
-    path = path_of([*parts, key])
+    path = path_of([*parts, key], places)
     if context["others"]:
         word = next(given[choice] for choice in map(_key_of, TABLES) if choice in given)
         return f"{path} does not go with {word}, but with {' and '.join(context['others'])}"
@@ -991,21 +1052,22 @@ def _unknown(parts: Sequence[str | int], given: Mapping[str, Any], context: Mapp
     return f"{path} is not known; {hint(key, known) or 'known are ' + ', '.join(known)}"
 
 
-def _unknown_choice(parts: Sequence[str | int], key: str, given: Mapping[str, Any]) -> str:
+def _unknown_choice(parts: Sequence[str | int], key: str, given: Mapping[str, Any], places: Mapping[str, str]) -> str:
     """Say that a table lacks the word that chooses, or has an unknown one."""
     part = next(name for name in reversed(parts) if isinstance(name, str))
-    words, path = list(TABLES[part]), path_of([*parts, key])
+    words, path = list(TABLES[part]), path_of([*parts, key], places)
     if key not in given:
         return f"{path} is missing: one of {', '.join(words)}"
     word = given[key]
-    line = f"{path} must be {_among(word, words)}, got {shown(word)}"
+    line = f"{path} must be {among(word, words)}, got {shown(word)}"
     if isinstance(word, list):
         return f"{line}: give a list of tables, [[{part}]], for several"
     reason = _ONLY_IN_PYTHON.get(word) if isinstance(word, str) else None
     return f"{line}: {reason}" if reason else line
 
 
-def _among(given: Any, choices: Sequence[str]) -> str:
+def among(given: Any, choices: Sequence[str]) -> str:
+    """Return what is admissible where words are to choose from, and which of them may have been meant."""
     near = hint(given, choices)
     every = ", ".join(choices)
     return (every if len(choices) == 1 else f"one of {every}") + (f" ({near})" if near else "")
@@ -1020,15 +1082,32 @@ def hint(given: Any, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if len(near) == 1 else ""
 
 
-def path_of(parts: Sequence[str | int]) -> str:
-    """Write a path in a file as one does in Python; quoted where a key is no plain word."""
+def path_of(parts: Sequence[str | int], places: Mapping[str, str] | None = None) -> str:
+    """Write a path in a file as one does in Python; quoted where a key is no plain word.
+
+    Parameters
+    ----------
+    parts : sequence of str and int
+    places : mapping, optional
+        Of paths whose content stands elsewhere in the file, and where that is.
+
+    Examples
+    --------
+    >>> path_of(["cases", 0, "loss", "gamma"], {"cases[0].loss": "conditions[2].loss"})
+    'conditions[2].loss.gamma'
+    """
     path = ""
     for part in parts:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        else:
-            path += f".{part}" if re.fullmatch(r"[\w-]+", part) else f".{json.dumps(part)}"
-    return path.removeprefix(".") or "the definition"
+        path = _step(path, part)
+        path = (places or {}).get(path, path)
+    return path or "the definition"
+
+
+def _step(path: str, part: str | int) -> str:
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    key = part if re.fullmatch(r"[\w-]+", part) else json.dumps(part)
+    return f"{path}.{key}" if path else key
 
 
 def shown(value: Any) -> str:
@@ -1050,7 +1129,8 @@ def json_schema() -> dict[str, Any]:
     """
     schema = _tidied(DefinitionTable.model_json_schema(by_alias=True, ref_template="#/definitions/{model}"))
     # what each case leaves out is checked when the file is read
-    schema["anyOf"] = [{"required": list(REQUIRED)}, {"required": ["cases"]}]
+    under_conditions = ["conditions" if name == "loss" else name for name in REQUIRED]
+    schema["anyOf"] = [{"required": list(REQUIRED)}, {"required": under_conditions}, {"required": ["cases"]}]
     return {"$schema": "http://json-schema.org/draft-04/schema#", **schema}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from tce_theory.errors import DomainError, StatisticalWarning
 from tce_theory.experiments.definition import Criterion
 from tce_theory.experiments.store import Store
-from tce_theory.fidelity import FidelityInterval, extension_factor, fidelity_interval
+from tce_theory.fidelity import ExtensionFactor, FidelityInterval, extension_factor, fidelity_interval
 
 if TYPE_CHECKING:
     from tce_theory.experiments.results import StoredCell
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cell_rows",
+    "compared",
+    "criterion_in_words",
+    "estimated",
     "extension_rows",
     "fidelity_rows",
     "frozen",
     "has",
     "in_words",
+    "incomplete_notes",
+    "interval_of",
     "names_of",
     "short",
     "values_of",
@@ -142,15 +147,18 @@ def fidelity_rows(cells: Sequence[StoredCell]) -> Iterator[Row]:
         for number, cell in enumerate(cells):
             for criterion, interval in _intervals(cell, store).items():
                 row = _head(number, cell, names) | {"status": cell.status}
-                row |= {"criterion": _words(criterion), "finished": cell.finished}
-                yield row | _estimated(_ESTIMATES, interval, _estimates, _incomplete(cell))
+                row |= {"criterion": criterion_in_words(criterion), "finished": cell.finished}
+                yield row | estimated(_ESTIMATES, interval, _estimates, incomplete_notes(cell))
 
 
-def extension_rows(cells: Sequence[StoredCell], baseline: Mapping[str, Any]) -> list[Row]:
-    """Return a row for each cell that is no baseline and each of its criteria: the cell against its baseline."""
+def extension_rows(cells: Sequence[StoredCell], baseline: Mapping[str, Any], replaced: Iterable[str] = ()) -> list[Row]:
+    """Return a row for each cell that is no baseline and each of its criteria: the cell against its baseline.
+
+    What conditions replace beside the loss, `replaced`, may differ where the baseline is a condition.
+    """
     names = varying(cells)
     treated_by: dict[int, list[int]] = defaultdict(list)
-    for number, found in _baselines(cells, baseline).items():
+    for number, found in _baselines(cells, baseline, replaced).items():
         treated_by[found].append(number)
     rows: dict[int, list[Row]] = {}
     with _reading(cells) as store:
@@ -160,11 +168,11 @@ def extension_rows(cells: Sequence[StoredCell], baseline: Mapping[str, Any]) -> 
             for number in numbers:
                 cell = cells[number]
                 is_aligned = cell.generations == cells[found].generations
-                notes = [*_incomplete(cell), *_incomplete(cells[found], "the baseline: ")]
+                notes = [*incomplete_notes(cell), *incomplete_notes(cells[found], "the baseline: ")]
                 rows[number] = [
                     _head(number, cell, names)
-                    | {"status": cell.status, "baseline": found, "criterion": _words(criterion)}
-                    | _estimated(_COMPARISON, interval, partial(_compared, against[criterion], is_aligned), notes)
+                    | {"status": cell.status, "baseline": found, "criterion": criterion_in_words(criterion)}
+                    | estimated(_COMPARISON, interval, partial(_comparison, against[criterion], is_aligned), notes)
                     for criterion, interval in _intervals(cell, store).items()
                 ]
     return [row for number in sorted(rows) for row in rows[number]]
@@ -174,7 +182,7 @@ def _head(number: int, cell: StoredCell, names: Iterable[str]) -> Row:
     return {"cell": number, **{name: cell.settings.get(name) for name in names}, "key": cell.key}
 
 
-def _incomplete(cell: StoredCell, whose: str = "") -> list[str]:
+def incomplete_notes(cell: StoredCell, whose: str = "") -> list[str]:
     """Return a note if a cell has replicates, but not all."""
     if cell.finished in (0, cell.replicates):
         return []
@@ -182,7 +190,7 @@ def _incomplete(cell: StoredCell, whose: str = "") -> list[str]:
 
 
 @lru_cache(maxsize=1000)
-def _words(criterion: Criterion) -> str:
+def criterion_in_words(criterion: Criterion) -> str:
     """Return a criterion as the intervals that it makes call it."""
     words = fidelity_interval([[1.0, 1.0]], **asdict(criterion)).criterion
     return words if criterion.interpolate else f"{words} (whole generations)"
@@ -206,19 +214,19 @@ def _intervals(cell: StoredCell, store: Store | None, criteria: Collection[Crite
     if store is None:  # a baseline without criteria of its own
         with Store.reading(cell.path) as opened:
             return _intervals(cell, opened, criteria)
-    # what the cell does not record is for `_interval` to say
+    # what the cell does not record is for `interval_of` to say
     run = cell.measured(store, {criterion.metric for criterion in criteria} & {*cell.metrics} or cell.metrics)
-    return {criterion: _interval(run, criterion) for criterion in criteria}
+    return {criterion: interval_of(run, criterion) for criterion in criteria}
 
 
-def _interval(run: Run, criterion: Criterion) -> FidelityInterval | str:
+def interval_of(run: Run, criterion: Criterion) -> FidelityInterval | str:
     try:
         return run.fidelity_interval(**asdict(criterion))
     except DomainError as error:
         return str(error)
 
 
-def _estimated(
+def estimated(
     columns: Iterable[str],
     interval: FidelityInterval | str,
     estimate: Callable[[FidelityInterval], Row],
@@ -249,9 +257,21 @@ def _estimates(interval: FidelityInterval) -> Row:
     return row
 
 
-def _compared(baseline: FidelityInterval | str, is_aligned: bool, treated: FidelityInterval) -> Row:
+def _comparison(baseline: FidelityInterval | str, is_aligned: bool, treated: FidelityInterval) -> Row:
     if isinstance(baseline, str):
         raise DomainError("baseline", baseline, "a cell with a fidelity interval")
+    factor = compared(baseline, treated, is_aligned)
+    return {name: getattr(factor, name) for name in _COMPARISON}
+
+
+def compared(
+    baseline: FidelityInterval, treated: FidelityInterval, is_aligned: bool, **options: Any
+) -> ExtensionFactor:
+    """Return the extension factor, by pairs of the replicates that both sides have where they share their noise.
+
+    They do if they have the same seed and stream, and are aligned: of the same number of generations. Options are those
+    of `extension_factor`.
+    """
     paired = is_aligned and (baseline.seed, baseline.stream) == (treated.seed, treated.stream)
     if not paired and baseline.seed == treated.seed:
         # a stream serves one replicate after the other, so that where they take different amounts of numbers, the noise
@@ -261,8 +281,7 @@ def _compared(baseline: FidelityInterval | str, is_aligned: bool, treated: Fidel
     if paired:
         common = np.intersect1d(baseline.replicates, treated.replicates)
         baseline, treated = _restricted_to(common, baseline), _restricted_to(common, treated)
-    factor = extension_factor(baseline, treated, paired=paired)
-    return {name: getattr(factor, name) for name in _COMPARISON}
+    return extension_factor(baseline, treated, paired=paired, **options)
 
 
 def _warn_of_seed() -> None:
@@ -303,23 +322,28 @@ def _collected_notes() -> Iterator[list[str]]:
 # ----------------------------------------------------------------------------------------------------- baselines
 
 
-def _baselines(cells: Sequence[StoredCell], baseline: Mapping[str, Any]) -> dict[int, int]:
+def _baselines(cells: Sequence[StoredCell], baseline: Mapping[str, Any], replaced: Iterable[str]) -> dict[int, int]:
     """Return for each cell that is no baseline the one that it is to be compared with, both by their indices."""
     settings = [with_defaults(cell.settings) for cell in cells]
     is_baseline = [has(given, baseline) for given in settings]
     if not baseline or not any(is_baseline):
         raise DomainError("baseline", in_words(baseline), "settings of at least one cell")
+    # under two conditions the same case has the same label; otherwise what a cell is called makes it no other one
+    may_differ = {"condition", *replaced} if "condition" in baseline else {"condition", "label"}
+    loosely_too = {*may_differ, *_HOW_SIMULATED}
     exactly: dict[Hashable, list[int]] = defaultdict(list)
     loosely: dict[Hashable, list[int]] = defaultdict(list)
     for number, given in enumerate(settings):
         if is_baseline[number]:
-            exactly[_others(given, baseline)].append(number)
-            loosely[_others(given, baseline, but=_HOW_SIMULATED)].append(number)
+            exactly[_others(given, baseline, may_differ)].append(number)
+            loosely[_others(given, baseline, loosely_too)].append(number)
     found: dict[int, int] = {}
     for number, given in enumerate(settings):
         if is_baseline[number]:
             continue
-        equal = exactly.get(_others(given, baseline)) or loosely.get(_others(given, baseline, but=_HOW_SIMULATED), [])
+        equal = exactly.get(_others(given, baseline, may_differ)) or loosely.get(
+            _others(given, baseline, loosely_too), []
+        )
         if len(equal) != 1:
             cell = in_words({name: given[name] for name in varying(cells) if name in given})
             count = f"there are {len(equal)}" if equal else "there is none"
@@ -329,10 +353,10 @@ def _baselines(cells: Sequence[StoredCell], baseline: Mapping[str, Any]) -> dict
     return found
 
 
-def _others(settings: Mapping[str, Any], baseline: Mapping[str, Any], but: Iterable[str] = ()) -> Hashable:
+def _others(settings: Mapping[str, Any], baseline: Mapping[str, Any], but: Iterable[str]) -> Hashable:
     """Return the settings in which a cell and its baseline have to be equal."""
-    # the parameters of a loss belong to its name, those of a model to its family
+    # the parameters of a loss belong to its name or its condition, those of a model to its family
     parts = tuple(f"{name.rpartition('.')[0]}." for name in baseline if name.endswith((".name", ".family", ".growth")))
-    # a cell that comes in several cases has the label of the first
-    left_out = {*baseline, *but, "label"}
+    parts += ("loss.",) if "condition" in baseline else ()
+    left_out = {*baseline, *but}
     return frozen({n: v for n, v in settings.items() if n not in left_out and not n.startswith(parts)})

@@ -17,6 +17,7 @@ from numba import njit
 
 # losses, numbered as in `tce_theory.kernels.categorical`
 CE, CAP, PREVIOUS, FOCAL, FOCAL_DETACHED, SMOOTH, WEIGHTED = 0, 1, 2, 3, 4, 5, 6
+SMOOTHED_LABELS = 7  # cross entropy of minibatches; counts are smoothed beforehand
 # optimisers
 SGD, ADAM = 0, 1
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam (Kingma and Ba 2015)
@@ -24,8 +25,10 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam (Kingma and Ba 2015)
 TOTAL, WEIGHT, CROSS_ENTROPY, ENTROPY, PLAIN = 0, 1, 2, 3, 4
 N_SUMS = 5
 # averages over the steps of a full batch
-KAPPA, GAP, LEVEL, GRADIENT = 0, 1, 2, 3
-N_AVERAGES = 4
+KAPPA, GAP, LEVEL, GRADIENT, LEFT_OUT = 0, 1, 2, 3, 4
+N_AVERAGES = 5
+# how minibatches relate to those of a twin: not; they are the twin's; they leave out as many targets; they move as far
+ALONE, TWIN, RANDOM_MASK, MATCHED_STEP = 0, 1, 2, 3
 
 _PIECE = 256  # contexts that are worked on at once, so that what belongs to them stays in the cache
 _LOG2_E = 1.0 / math.log(2.0)
@@ -322,16 +325,16 @@ def softmax(z):
 
 @njit(nogil=True, error_model="numpy")
 def _point_deltas(z, targets, fixed, rule, gamma, parameter, weight, per_weight, bits):
-    """Replace logits z (B, V) by the gradient of the loss in them; return the sum of −log p.
+    """Replace logits z (B, V) by the gradient of the loss in them; return the sums of −log p and of the weights.
 
     Parameters
     ----------
     z : float array (B, V)
     targets : int64 array (B,)
     fixed : float array (B,)
-        Weights that the previous model gave, for the rule PREVIOUS.
+        Weights, for the rule PREVIOUS.
     rule, gamma, parameter, weight
-        The loss.
+        The loss; with SMOOTHED_LABELS the parameter is what all tokens share.
     per_weight : bool
         The mean over unmasked targets (the sum divided by the total weight) rather than over all.
     bits : int64 array (V,)
@@ -360,11 +363,16 @@ def _point_deltas(z, targets, fixed, rule, gamma, parameter, weight, per_weight,
         for j in range(n):
             z[i, j] *= factor
         z[i, y] = -factor * others
+        if rule == SMOOTHED_LABELS:
+            each = parameter * share / n
+            for j in range(n):
+                z[i, j] -= each
+            z[i, y] += parameter * share
     if per_weight and total_weight > 0.0:
         for i in range(batch):
             for j in range(n):
                 z[i, j] /= total_weight
-    return plain
+    return plain, total_weight
 
 
 @njit(nogil=True, error_model="numpy")
@@ -612,6 +620,23 @@ def _update(theta, gradient, first, second, optimiser, step, rate, momentum):
         momentum_step(theta, gradient, first, rate, momentum)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _measured_update(theta, gradient, first, second, optimiser, step, rate, momentum, control, lengths, update):
+    """Make a step of which the length is recorded, or is that on record; a step of length 0 has no direction."""
+    _clear(update)
+    _update(update, gradient, first, second, optimiser, step, rate, momentum)
+    squared = 0.0
+    for i in range(update.size):
+        squared += update[i] * update[i]
+    length, factor = math.sqrt(squared), 1.0
+    if control == TWIN:
+        lengths[step] = length
+    else:
+        factor = lengths[step] / length if length > 0.0 else 0.0
+    for i in range(theta.size):
+        theta[i] += factor * update[i]
+
+
 def _train_counts(
     theta, embedding, sizes, by_table, tokens, counts, total, rule, gamma, parameter, weight, per_weight,
     optimiser, rate, momentum, final_rate, first_step, n_steps, steps, first, second, averages,
@@ -640,6 +665,7 @@ def _train_counts(
         averages[GAP] += share * (sums[CROSS_ENTROPY] - sums[ENTROPY])
         averages[LEVEL] += share * sums[ENTROPY] - kappa * floor
         averages[GRADIENT] += squared
+        averages[LEFT_OUT] += 1.0 - sums[WEIGHT] / total
         _update(theta, gradient, first, second, optimiser, step, rate_at(step, steps, rate, final_rate), momentum)
     return n_steps
 
@@ -650,7 +676,7 @@ train_counts_weighted = njit(nogil=True, error_model="numpy")(_train_counts)
 
 def _train_epoch(
     theta, embedding, sizes, by_table, tokens, targets, fixed, order, batch, rule, gamma, parameter, weight, per_weight,
-    optimiser, rate, momentum, final_rate, first_step, steps, first, second,
+    optimiser, rate, momentum, final_rate, first_step, steps, first, second, control, left_out, lengths,
 ):  # fmt: skip
     """Go once through the data in minibatches; return the mean cross entropy on the way, and how many steps were made.
 
@@ -663,7 +689,7 @@ def _train_epoch(
     tokens : int64 array (n, k)
     targets : int64 array (n,)
     fixed : float array (n,), or (0,)
-        Weights that the previous model gave, for the rule PREVIOUS.
+        Weights that the previous model gave, for the rule PREVIOUS without control.
     order : int64 array (m,)
         The windows to take, in order.
     batch : int
@@ -676,6 +702,12 @@ def _train_epoch(
         Steps made before, and to be made in all.
     first, second : float array (n_parameters,)
         Velocity, or moments.
+    control : int
+        ALONE, TWIN, RANDOM_MASK (with the rule PREVIOUS) or MATCHED_STEP.
+    left_out : float array (steps,)
+        Weight that each step takes from its targets; filled, but read by RANDOM_MASK.
+    lengths : float array (steps,)
+        Of the updates; filled by TWIN, read by MATCHED_STEP.
     """
     positions, vocabulary, width = tokens.shape[1], sizes[-1], sizes[1:].sum()
     batch = min(batch, order.size)
@@ -686,6 +718,8 @@ def _train_epoch(
     input_gradient = np.empty(x.shape)
     activations, deltas = np.empty(batch * width), np.empty(batch * width)
     gradient, bits = np.zeros(theta.size), np.empty(vocabulary, np.int64)
+    is_measured = control in (TWIN, MATCHED_STEP)
+    update = np.empty(theta.size if is_measured else 0)
     scratch = np.empty((vocabulary, embedding))
     first_end = theta.size if embedding == 0 else start + sizes[0] * sizes[1]
     now, wanted, given = np.empty((batch, positions), np.int64), np.empty(batch, np.int64), np.ones(batch)
@@ -697,7 +731,9 @@ def _train_epoch(
             wanted[i] = targets[row]
             for j in range(positions):
                 now[i, j] = tokens[row, j]
-            if rule == PREVIOUS:
+            if control == RANDOM_MASK:  # the windows are in random order
+                given[i] = 1.0 if i < size - left_out[step] else 0.0
+            elif rule == PREVIOUS:
                 given[i] = fixed[row]
         if by_table:
             _fill_tables(theta, embedding, sizes, tables)
@@ -706,7 +742,9 @@ def _train_epoch(
         for i in range(size * vocabulary):
             deltas[last + i] = activations[last + i]
         delta = _matrix(deltas, last, size, vocabulary)
-        plain += _point_deltas(delta, wanted[:size], given, rule, gamma, parameter, weight, per_weight, bits)
+        part, mass = _point_deltas(delta, wanted[:size], given, rule, gamma, parameter, weight, per_weight, bits)
+        plain += part
+        left_out[step] = size - mass
         if not math.isfinite(plain):
             return plain, step - first_step
         if embedding > 0:
@@ -721,7 +759,13 @@ def _train_epoch(
         else:
             _clear(gradient[:start])
             _scatter(input_gradient[:size], now[:size], _matrix(gradient, 0, vocabulary, embedding))
-        _update(theta, gradient, first, second, optimiser, step, rate_at(step, steps, rate, final_rate), momentum)
+        size_of_step = rate_at(step, steps, rate, final_rate)
+        if is_measured:
+            _measured_update(
+                theta, gradient, first, second, optimiser, step, size_of_step, momentum, control, lengths, update
+            )
+        else:
+            _update(theta, gradient, first, second, optimiser, step, size_of_step, momentum)
         step += 1
     return plain / order.size, step - first_step
 

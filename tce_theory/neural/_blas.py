@@ -12,16 +12,25 @@ __all__ = ["one_blas_thread"]
 
 _lock = threading.Lock()
 _users = 0
-_limits: list[Any] = []
+_before: list[int] = []
 
 
 @cache
-def _controller() -> Any:
-    """Return the controller of the libraries of BLAS in this process; finding them takes milliseconds."""
+def _libraries() -> list[Any]:
+    """Return the libraries of BLAS in this process; finding them takes milliseconds."""
     import scipy.linalg  # noqa: F401  # the BLAS that numba calls is scipy's, which has to be loaded to be found
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+
+
+def _set_threads(library: Any, number: int) -> None:
+    # The number is that of the whole process, and threadpoolctl 3.8 in silence lets no thread set it but the first that
+    # has, while that lives or until it is cleared. Here any thread may, and none keeps others from it afterwards.
+    clear = getattr(library, "clear_controlling_thread", lambda force: None)
+    clear(force=True)
+    library.set_num_threads(number)
+    clear(force=True)
 
 
 @contextmanager
@@ -38,10 +47,12 @@ def one_blas_thread() -> Iterator[None]:
     ...     {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
     {1}
     """
-    global _users
+    global _users, _before
     with _lock:
         if _users == 0:
-            _limits.append(_controller().limit(limits=1, user_api="blas"))
+            _before = [library.get_num_threads() for library in _libraries()]
+            for library in _libraries():
+                _set_threads(library, 1)
         _users += 1
     try:
         yield
@@ -49,4 +60,5 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
-                _limits.pop().restore_original_limits()
+                for library, number in zip(_libraries(), _before, strict=True):
+                    _set_threads(library, number)

@@ -329,7 +329,7 @@ def train_autoencoder(
 class _Minibatches:
     """Minibatches over all images, in a new order each epoch, with new noise each step."""
 
-    averages = None
+    averages, masked_share = None, math.nan
 
     def __init__(
         self,

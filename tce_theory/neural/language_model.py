@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -22,10 +22,18 @@ from tce_theory.models.categorical import _check_weight
 from tce_theory.models.markov import MarkovChain
 from tce_theory.neural._blas import one_blas_thread
 from tce_theory.neural.checkpoints import read_checkpoint, write_checkpoint
-from tce_theory.neural.metrics import AVERAGES, DATA, FACTS, HEAD, ON_CAP, TRUTH, Yardstick, capped_weights
+from tce_theory.neural.metrics import AVERAGES, DATA, FACTS, HEAD, MASKED, ON_CAP, TRUTH, Yardstick, capped_weights
 from tce_theory.neural.network import Architecture
 from tce_theory.neural.sources import LanguageSource
-from tce_theory.neural.training import ContextCounts, Training, kernel_loss, train
+from tce_theory.neural.training import (
+    MOST_NATS,
+    ContextCounts,
+    Training,
+    check_training,
+    kernel_loss,
+    train,
+    trained_loss,
+)
 from tce_theory.regimes import Regime, Replace
 from tce_theory.validation import finite_array, generator, one_of, positive_integer
 
@@ -85,7 +93,8 @@ class NeuralLanguageModel(Model):
     `Staged` takes its fresh text from disjoint parts of the source, `AccumulateSubsample` draws windows. Real text is
     that of the source also where `parameters` are given, and real prompts are from all parts of it. Where a regime
     draws n tokens that are no multiple of `length`, the last block is shorter. Decoding acts on networks and not on
-    real text.
+    real text. With a control in `training` the loss is that of the twin, and metrics of a fit, "average_masked_share"
+    apart, are those of the cross entropy that is trained: no generation is vacuous.
 
     Metrics of a model, without decoding; those on text are means over (at most 8,192) held-out real windows.
 
@@ -122,6 +131,9 @@ class NeuralLanguageModel(Model):
         lacks.
     "masked_share"
         Share of the weight that the loss takes from the targets, at the end of the training.
+    "average_masked_share"
+        The same on average over the steps of the training, of the targets of each; under a control what really was left
+        out. Steps after an epoch that is kept count, too. NaN for an exact fit, which takes no steps.
     "unmasked_entropy", "unmasked_cross_entropy", "floor_gap"
         Weighted means H_S and CE_S over the unmasked targets, and H_S + log gamma (gamma = 1 for losses without a
         threshold); inf if all are masked. That the gap is at least −"head_certificate" needs targets that are unmasked
@@ -133,7 +145,7 @@ class NeuralLanguageModel(Model):
         Slug `floor-on-average`: the mean of κ (CE_S − H_S) over the steps, what it is equal to, and by how much the
         average of H_S + log gamma exceeds its bound (inf if nothing was ever unmasked; a bound for the same masks).
         Recorded for plain gradient descent of a full batch: engine "counts", optimiser "sgd", no momentum, a constant
-        step.
+        step; with label smoothing of the smoothed targets.
 
     In `simulate` the event "vacuous" counts generations, and "diverged" is the first generation whose training met a
     number that is not finite, or ended with a cross entropy above 100 nats a target (−1 if none); metrics are NaN from
@@ -188,7 +200,12 @@ class NeuralLanguageModel(Model):
             raise DomainError("context", self.context, f"below the {tokens} tokens of real text that are held out")
         if self.parameters is not None:
             object.__setattr__(self, "parameters", self._checked_parameters(self.parameters))
-        of_fits = (*DATA, *HEAD, *(AVERAGES if self._is_plain_descent else ()))
+        of_fits = (*DATA, *MASKED, *HEAD, *(AVERAGES if self._is_plain_descent else ()))
+        if self.training.keep == "retention" and FACTS[0] not in self.yardstick.names:
+            raise UnsupportedCombinationError(
+                "keep='retention' needs a source with facts, such as KnowledgeCorpus(), and a context of at least 2: "
+                f"got {self.source!r} and context={self.context}"
+            )
         object.__setattr__(self, "metric_names", (*self.yardstick.names, *of_fits))
         known = FACTS[:1] if FACTS[0] in self.metric_names else tuple(n for n in TRUTH if n in self.metric_names)
         object.__setattr__(self, "default_metrics", (*known, "heldout_cross_entropy", "predictive_entropy"))
@@ -220,6 +237,12 @@ class NeuralLanguageModel(Model):
         chosen = self.training
         is_plain = chosen.optimiser == "sgd" and chosen.momentum == 0 and chosen.final_rate == 1
         return is_plain and chosen.keep == "last" and chosen.engine_for(self.architecture) == "counts"
+
+    def _score(self, shown: tuple[int, int] | None = None) -> Callable[[np.ndarray], float] | None:
+        """Return what keep="retention" chooses epochs by: the retention of the facts shown so far."""
+        if self.training.keep != "retention":
+            return None
+        return lambda theta: self.yardstick.measure(theta, FACTS[:1], shown)[FACTS[0]]
 
     def _with(self, theta: np.ndarray) -> NeuralLanguageModel:
         """Return the model with other parameters."""
@@ -485,6 +508,7 @@ class NeuralLanguageModel(Model):
             )
         engine = self.training.engine_for(self.architecture)
         kernel_loss(loss, family)
+        check_training(self.training, loss)
         if engine == "exact" and isinstance(loss, WeightedCrossEntropy):
             _check_weight(loss)
         is_convention = isinstance(loss, TruncatedCrossEntropy) and loss.vacuous not in ("auto", "warm")
@@ -514,7 +538,7 @@ class NeuralLanguageModel(Model):
         Raises
         ------
         DegenerateFitError
-            If training diverges.
+            If training diverges, or ends with more than 100 nats a target.
 
         Examples
         --------
@@ -531,12 +555,15 @@ class NeuralLanguageModel(Model):
         data = data if isinstance(data, ContextCounts) else self._windows(data)
         initialisation, training = generator(seed).spawn(2)
         start = self.architecture.initial(initialisation) if self.parameters is None else self.parameters
-        trained = train(self.architecture, start, data, loss, self.training, training)
-        if trained.diverged:
-            raise DegenerateFitError(
-                f"training diverged after {trained.steps} steps: take a smaller rate than {self.training.step_size:g}"
-            )
-        return self._fit(trained.theta, data, loss, start, trained.steps)
+        trained = train(self.architecture, start, data, loss, self.training, training, score=self._score())
+        is_exact = self.training.engine_for(self.architecture) == "exact"
+        if not trained.diverged:
+            fitted = self._fit(trained.theta, data, trained_loss(self.training, loss), start, trained.steps)
+            if is_exact or fitted.objective <= MOST_NATS:  # else it has run away, as in `simulate`
+                return fitted
+        raise DegenerateFitError(
+            f"training diverged after {trained.steps} steps: take a smaller rate than {self.training.step_size:g}"
+        )
 
     def _fit(
         self, theta: np.ndarray, data: Any, loss: Loss, before: np.ndarray, steps: int

@@ -29,6 +29,7 @@ __all__ = [
     "DATA",
     "FACTS",
     "HEAD",
+    "MASKED",
     "ON_CAP",
     "TEXT",
     "TRUTH",
@@ -46,11 +47,12 @@ TEXT = ("predictive_entropy", "heldout_cross_entropy", "calibration_error", "con
 FACTS = ("retention", "recall")
 CHAIN = ("entropy_rate",)
 TRUTH = ("kl_rate_from_origin", "kl_rate_to_origin")
-DATA = ("confidence_synthetic", "distinct_1", "distinct_2", "distinct_3", "unigram_kl", "masked_share")
+DATA = ("confidence_synthetic", "distinct_1", "distinct_2", "distinct_3", "unigram_kl")
+MASKED = ("masked_share", "average_masked_share")
 HEAD = ("unmasked_entropy", "unmasked_cross_entropy", "floor_gap", "head_product", "head_certificate")
 AVERAGES = ("average_excess", "average_excess_identity", "average_floor_slack")
 """Names of the metrics: of a model on held-out text; on facts; of its law as a chain; of the distance to a known law;
-of a fit; of the head at the end of a training; of the head over the whole of it."""
+of a fit; of what it leaves out; of the head at the end of a training; of the head over the whole of it."""
 
 ON_CAP = 1 - 1e-12
 """A probability of at least this times gamma is on gamma: fits put it there, up to rounding."""

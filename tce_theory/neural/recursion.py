@@ -16,7 +16,7 @@ from tce_theory.neural._blas import one_blas_thread
 from tce_theory.neural.checkpoints import generation_file
 from tce_theory.neural.generation import generate
 from tce_theory.neural.metrics import average_metrics, capped_record, distinct, head_metrics, unigram_divergence
-from tce_theory.neural.training import MOST_NATS, HeadRecord, Trained, head_record, train
+from tce_theory.neural.training import MOST_NATS, HeadRecord, Trained, head_record, train, trained_loss
 from tce_theory.regimes import FORGET, KEEP, Regime, Staged
 
 if TYPE_CHECKING:
@@ -191,6 +191,7 @@ class LanguageRecursion(Recursion):
                 training,
                 previous=theta,
                 stop=control.stop,
+                score=model._score(self._shown(t)),
             )
             if control.stop[0]:
                 return False
@@ -267,7 +268,8 @@ class LanguageRecursion(Recursion):
         model = self.model
         if model._is_capped(self.loss):
             return capped_record(model.architecture, trained.theta, fitted.windows, self.loss.gamma)  # type: ignore[attr-defined]
-        return head_record(model.architecture, trained.theta, fitted.windows, self.loss, before)
+        loss = trained_loss(model.training, self.loss)
+        return head_record(model.architecture, trained.theta, fitted.windows, loss, before)
 
     def _of_fit(
         self, trained: Trained, record: HeadRecord, drawn: Corpus, fitted: Corpus, metrics: Sequence[str]
@@ -275,6 +277,7 @@ class LanguageRecursion(Recursion):
         """Return the metrics of a fit that are wanted."""
         model, wanted = self.model, set(metrics)
         values = head_metrics(record) | {"masked_share": 1 - record.unmasked_share}
+        values["average_masked_share"] = trained.masked_share
         if trained.averages is not None:
             values |= average_metrics(trained.averages)
         if "confidence_synthetic" in wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,18 @@ from tce_theory.neural._blas import one_blas_thread
 from tce_theory.neural.network import Architecture
 from tce_theory.validation import _Shape, finite_array, number_in, one_of, positive_integer, positive_number
 
-__all__ = ["ContextCounts", "HeadAverages", "HeadRecord", "Trained", "Training", "head_record", "kernel_loss", "train"]
+__all__ = [
+    "ContextCounts",
+    "HeadAverages",
+    "HeadRecord",
+    "Trained",
+    "Training",
+    "check_training",
+    "head_record",
+    "kernel_loss",
+    "train",
+    "trained_loss",
+]
 
 _SHORT_CONTEXTS = 4096  # up to so many possible contexts the full batch is the default
 _PIECE = 1024  # windows that are looked at at once
@@ -67,15 +79,29 @@ class Training:
         nothing is trained. They are drawn at random, so that they share tokens with their neighbours.
     patience : int, optional
         Stop after so many epochs without a lower held-out cross entropy.
-    keep : {"last", "best"}
-        The parameters of the last epoch, or of the one with the lowest held-out cross entropy.
+    keep : {"last", "best", "retention"}
+        The parameters of the last epoch, of the one with the lowest held-out cross entropy, or of the first with the
+        highest retention of facts: the metric by which the source chooses, and which it then reports. Those before the
+        first epoch are never kept.
+    label_smoothing : float
+        In [0, 1): cross entropy with a target that has 1 − label_smoothing on the token that followed, and
+        label_smoothing / V on every token (Szegedy et al. 2016).
+    control : {"none", "random-mask", "matched-step"}
+        Train with cross entropy, beside a *twin* that is trained with TCE from the same parameters, on the same
+        minibatches in the same order. ``"random-mask"``: every step leaves out as many targets as that of the twin
+        masks, at random within the minibatch. How many it leaves out still says something about which: one part in b
+        of what TCE does, in a minibatch of b targets, and all of it for `batch` = 1, which is refused.
+        ``"matched-step"``: none is left out, but every update of the parameters is scaled to the Euclidean length of
+        the twin's; velocity and moments are those of the gradients as they are. The loss is that of the twin.
 
     Raises
     ------
     DomainError
         If an argument lies outside its range.
     UnsupportedCombinationError
-        If momentum goes with Adam, early stopping without held-out windows, or held-out windows with an exact fit.
+        If momentum goes with Adam, early stopping without held-out windows, held-out windows or a choice of epochs with
+        an exact fit, or a control with anything that ends a training otherwise, with full batches, or a random mask
+        with batches of one.
 
     Examples
     --------
@@ -95,18 +121,22 @@ class Training:
     held_out: float = 0.0
     patience: int | None = None
     keep: str = "last"
+    label_smoothing: float = 0.0
+    control: str = "none"
 
     def __post_init__(self) -> None:
         one_of("optimiser", self.optimiser, ("adam", "sgd"))
         one_of("engine", self.engine, ("auto", "exact", "counts", "minibatch"))
         one_of("reduction", self.reduction, ("mean", "mean-unmasked"))
         one_of("start", self.start, ("warm", "scratch"))
-        one_of("keep", self.keep, ("last", "best"))
+        one_of("keep", self.keep, ("last", "best", "retention"))
+        one_of("control", self.control, ("none", "random-mask", "matched-step"))
         checked: dict[str, Any] = {
             "momentum": number_in("momentum", self.momentum, 0, 1),
             "final_rate": number_in("final_rate", self.final_rate, 0, 1),
             "batch": positive_integer("batch", self.batch),
             "held_out": number_in("held_out", self.held_out, 0, 1),
+            "label_smoothing": number_in("label_smoothing", self.label_smoothing, 0, 1),
         }
         if self.rate is not None:
             checked["rate"] = positive_number("rate", self.rate)
@@ -115,7 +145,7 @@ class Training:
                 checked[name] = positive_integer(name, getattr(self, name))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        for name in ("momentum", "held_out"):
+        for name in ("momentum", "held_out", "label_smoothing"):
             if getattr(self, name) == 1:
                 raise DomainError(name, 1.0, "a number in [0, 1)")
         if self.optimiser == "adam" and self.momentum > 0:
@@ -127,6 +157,26 @@ class Training:
             )
         if self.engine == "exact":
             self._refuse_exact()
+        if self.control != "none":
+            self._check_control()
+
+    def _check_control(self) -> None:
+        control = f"control={self.control!r}"
+        if self.engine in ("exact", "counts"):
+            raise UnsupportedCombinationError(f"{control} needs engine='minibatch', got {self.engine!r}")
+        if self.held_out > 0 or self.keep != "last":
+            option = f"keep={self.keep!r}" if self.keep != "last" else f"held_out={self.held_out:g}"
+            raise UnsupportedCombinationError(
+                f"{control} does not go with {option}: it takes the steps of its twin, all of them"
+            )
+        if self.label_smoothing > 0:
+            raise UnsupportedCombinationError(
+                f"{control} does not go with label_smoothing={self.label_smoothing:g}: its twin is trained with TCE"
+            )
+        if self.control == "random-mask" and self.batch == 1:
+            raise UnsupportedCombinationError(
+                f"{control} does not go with batch=1: of one target it would leave out what its twin masks"
+            )
 
     @property
     def step_size(self) -> float:
@@ -149,12 +199,21 @@ class Training:
             )
         if self.engine != "auto":
             return self.engine
+        engine = "counts" if architecture.n_contexts <= _SHORT_CONTEXTS else "minibatch"
         if architecture.is_tabular:
             self._refuse_exact()
-            return "exact"
-        return "counts" if architecture.n_contexts <= _SHORT_CONTEXTS else "minibatch"
+            engine = "exact"
+        if self.control != "none" and engine != "minibatch":
+            raise UnsupportedCombinationError(
+                f"control={self.control!r} needs engine='minibatch': of this network engine='auto' makes {engine!r}"
+            )
+        return engine
 
     def _refuse_exact(self) -> None:
+        if self.keep == "retention":
+            raise UnsupportedCombinationError(
+                "engine='exact' does not go with keep='retention': an exact fit takes no epochs to choose from"
+            )
         if self.held_out > 0:
             raise UnsupportedCombinationError(
                 "engine='exact' does not go with held_out: an exact fit takes no steps that could end early "
@@ -278,6 +337,10 @@ class Trained:
         Of a full-batch training that did not diverge.
     held_out_loss : float or None
         Held-out cross entropy of theta, in nats, if windows were held out and training did not diverge.
+    masked_share : float
+        Mean over the steps of the share of the targets' weight that was left out, with a control really and not by its
+        twin; a last, smaller minibatch counts as the others do, and so do steps after the epoch that is kept. NaN
+        without steps, as of an exact fit.
     """
 
     theta: np.ndarray
@@ -286,6 +349,7 @@ class Trained:
     diverged: bool
     averages: HeadAverages | None = None
     held_out_loss: float | None = None
+    masked_share: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -345,6 +409,40 @@ def kernel_loss(loss: Loss, family: str = "NeuralLanguageModel") -> tuple[int, f
     raise UnsupportedCombinationError(f"{family} has no gradient for {type(loss).__name__}")
 
 
+def check_training(training: Training, loss: Loss) -> None:
+    """Refuse a loss that settings of its training do not go with.
+
+    Raises
+    ------
+    UnsupportedCombinationError
+
+    Examples
+    --------
+    >>> check_training(Training(label_smoothing=0.1), CrossEntropy())
+    """
+    if training.label_smoothing > 0 and not isinstance(loss, CrossEntropy):
+        raise UnsupportedCombinationError(
+            f"label_smoothing={training.label_smoothing:g} needs CrossEntropy(), got {loss!r}"
+        )
+    is_cap = isinstance(loss, TruncatedCrossEntropy) and loss.mask == "current"
+    if training.control != "none" and not is_cap:
+        raise UnsupportedCombinationError(
+            f"control={training.control!r} needs TruncatedCrossEntropy(gamma, mask='current'), the loss of its twin, "
+            f"got {loss!r}"
+        )
+
+
+def trained_loss(training: Training, loss: Loss) -> Loss:
+    """Return the loss that a network is trained with: under a control cross entropy.
+
+    Examples
+    --------
+    >>> trained_loss(Training(control="random-mask"), TruncatedCrossEntropy(0.5))
+    CrossEntropy()
+    """
+    return loss if training.control == "none" else CrossEntropy()
+
+
 def train(
     architecture: Architecture,
     theta: np.ndarray,
@@ -354,6 +452,7 @@ def train(
     rng: np.random.Generator,
     previous: np.ndarray | None = None,
     stop: np.ndarray | None = None,
+    score: Callable[[np.ndarray], float] | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -373,17 +472,20 @@ def train(
         The model before, for TCE with mask="previous"; by default theta.
     stop : uint8 array (1,), optional
         Set to 1 by another thread to end after the epoch that is being made.
+    score : callable, optional
+        For keep="retention": how good parameters are.
 
     Returns
     -------
     Trained
+        Under a control it has diverged, too, where its twin has; the result is then that of the twin.
 
     Raises
     ------
     DomainError
         If an argument has the wrong shape or range.
     UnsupportedCombinationError
-        If engine, architecture, data and loss do not go together.
+        If settings, architecture, data and loss do not go together.
 
     Examples
     --------
@@ -397,6 +499,9 @@ def train(
     """
     engine = training.engine_for(architecture)
     kernel_loss(loss)  # refuses what has no meaning
+    check_training(training, loss)
+    if training.keep == "retention" and score is None:
+        raise UnsupportedCombinationError("keep='retention' needs a score: parameters alone know no facts")
     if isinstance(loss, TruncatedCrossEntropy) and loss.vacuous not in ("auto", "warm") and engine != "exact":
         raise UnsupportedCombinationError(
             f"vacuous={loss.vacuous!r} does not go with engine={engine!r}: "
@@ -411,11 +516,36 @@ def train(
     loss_of = None if held_out is None else _cross_entropy_of(architecture, held_out)
     with one_blas_thread():
         if engine == "exact":
-            return Trained(_exact(architecture, start, before, kept, loss), 1, 1, False)
-        job: Job = (_Counts if engine == "counts" else _Minibatches)(
-            architecture, start.copy(), before, kept, loss, training, rng
-        )
-        return run_epochs(job, training, loss_of, stop)
+            fitted = _exact(architecture, start, before, kept, loss, training.label_smoothing)
+            return Trained(fitted, 1, 1, False)
+        if engine == "counts":
+            full = _Counts(architecture, start.copy(), before, kept, loss, training)
+            return run_epochs(full, training, loss_of, stop, score)
+        job = _minibatches(architecture, start, before, kept, loss, training, rng, stop)
+        if isinstance(job, Trained):
+            return job
+        return run_epochs(job, training, loss_of, stop, score)
+
+
+def _minibatches(
+    architecture: Architecture,
+    start: np.ndarray,
+    before: np.ndarray,
+    data: np.ndarray | ContextCounts,
+    loss: Loss,
+    training: Training,
+    rng: np.random.Generator,
+    stop: np.ndarray | None,
+) -> _Minibatches | Trained:
+    """Return a training in minibatches, after that of its twin if there is one; or the twin's, if it diverged."""
+    if training.control == "none":
+        return _Minibatches(architecture, start.copy(), before, data, loss, training, rng)
+    twin = _Minibatches(architecture, start.copy(), before, data, loss, training, copy.deepcopy(rng), is_twin=True)
+    ended = run_epochs(twin, training, None, stop)
+    if ended.diverged:
+        return ended
+    plain = trained_loss(training, loss)
+    return _Minibatches(architecture, start.copy(), before, data, plain, training, rng, twin=twin)
 
 
 def head_record(
@@ -530,14 +660,13 @@ class _Counts:
         data: np.ndarray | ContextCounts,
         loss: Loss,
         training: Training,
-        rng: np.random.Generator,
     ) -> None:
         from tce_theory.kernels import network as kernel
 
         self.architecture, self.theta, self.training = architecture, theta, training
         counted = data if isinstance(data, ContextCounts) else ContextCounts.from_windows(data, architecture.vocabulary)
         self.tokens = architecture._tokens(counted.contexts)
-        self.counts = _weighted_counts(architecture, previous, counted, loss)
+        self.counts = _smoothed(_weighted_counts(architecture, previous, counted, loss), training.label_smoothing)
         self.total = float(counted.counts.sum())
         self.coded = kernel_loss(loss)
         self.epochs = self.steps = training.epochs or 300
@@ -566,10 +695,16 @@ class _Counts:
     @property
     def averages(self) -> HeadAverages:
         squared = _squared(self.architecture.head(self.theta))
-        unmasked, gap, level, gradient = self.sums.tolist()
+        unmasked, gap, level, gradient, _ = self.sums.tolist()
         return HeadAverages(
             self.made, self.training.step_size, unmasked, gap, level, gradient, self.squared_start, squared
         )
+
+    @property
+    def masked_share(self) -> float:
+        from tce_theory.kernels import network as kernel
+
+        return float(self.sums[kernel.LEFT_OUT]) / self.made if self.made else math.nan
 
 
 class _Minibatches:
@@ -586,7 +721,12 @@ class _Minibatches:
         loss: Loss,
         training: Training,
         rng: np.random.Generator,
+        *,
+        is_twin: bool = False,
+        twin: _Minibatches | None = None,
     ) -> None:
+        from tce_theory.kernels import network as kernel
+
         if isinstance(data, ContextCounts):
             raise UnsupportedCombinationError(
                 "engine='minibatch' takes windows, not ContextCounts: use engine='counts'"
@@ -594,7 +734,7 @@ class _Minibatches:
         self.architecture, self.theta, self.training, self.rng = architecture, theta, training, rng
         self.tokens = architecture._tokens(data[:, :-1])
         self.targets = np.ascontiguousarray(data[:, -1])
-        self.coded = kernel_loss(loss)
+        self.coded = _coded(loss, training.label_smoothing)
         self.fixed = np.zeros(0)
         if isinstance(loss, TruncatedCrossEntropy) and loss.mask == "previous":
             self.fixed = np.asarray(loss.weight(architecture.target_probs(previous, data)))
@@ -602,6 +742,19 @@ class _Minibatches:
         self.per_epoch = -(-len(data) // training.batch)
         self.steps, self.begun, self.made = self.epochs * self.per_epoch, 0, 0
         self.first, self.second = np.zeros(theta.size), np.zeros(theta.size)
+        self.control = kernel.TWIN if is_twin else kernel.ALONE
+        self.left_out, self.lengths = np.zeros(self.steps), np.zeros(self.steps if is_twin else 0)
+        if twin is not None:
+            self._follow(twin)
+
+    def _follow(self, twin: _Minibatches) -> None:
+        from tce_theory.kernels import network as kernel
+
+        if self.training.control == "matched-step":
+            self.control, self.lengths = kernel.MATCHED_STEP, twin.lengths
+        else:
+            self.control, self.left_out = kernel.RANDOM_MASK, twin.left_out
+            self.coded = kernel.PREVIOUS, 1.0, 0.0, None  # weights that are given
 
     def run(self, epochs: int) -> bool:
         """Train for some epochs; return whether all losses were finite."""
@@ -616,13 +769,21 @@ class _Minibatches:
                 self.theta, architecture.embedding or 0, architecture.sizes, _by_table(architecture, batch),
                 self.tokens, self.targets, self.fixed, self.rng.permutation(len(self.tokens)), batch, rule, gamma,
                 parameter, weight, training.reduction == "mean-unmasked", *_optimiser(training), self.made, self.steps,
-                self.first, self.second,
+                self.first, self.second, self.control, self.left_out, self.lengths,
             )  # fmt: skip
             self.begun += 1
             self.made += made
             if not math.isfinite(loss):
                 return False
         return True
+
+    @property
+    def masked_share(self) -> float:
+        if not self.made:
+            return math.nan
+        sizes = np.full(self.per_epoch, self.training.batch)
+        sizes[-1] = len(self.tokens) - sizes[:-1].sum()
+        return float((self.left_out / np.tile(sizes, self.epochs))[: self.made].mean())
 
 
 class Job(Protocol):
@@ -639,12 +800,20 @@ class Job(Protocol):
     @property
     def averages(self) -> HeadAverages | None: ...
 
+    @property
+    def masked_share(self) -> float:
+        """Mean over the steps so far of the share of the targets' weight that was left out; NaN if not recorded."""
+
     def run(self, epochs: int) -> bool:
         """Train for some epochs; return whether all numbers were finite."""
 
 
 def run_epochs(
-    job: Job, training: Training, loss_of: Callable[[np.ndarray], float] | None, stop: np.ndarray | None = None
+    job: Job,
+    training: Training,
+    loss_of: Callable[[np.ndarray], float] | None,
+    stop: np.ndarray | None = None,
+    score: Callable[[np.ndarray], float] | None = None,
 ) -> Trained:
     """Run the epochs, as early stopping and divergence allow.
 
@@ -656,34 +825,66 @@ def run_epochs(
         Loss of parameters on the data held out, if there are any.
     stop : uint8 array (1,), optional
         Set to 1 by another thread to end after the epoch that is being made.
+    score : callable, optional
+        For keep="retention": how good parameters are.
 
     Returns
     -------
     Trained
     """
     lost = np.isneginf(job.theta)
-    best, best_theta, since_best, current = math.inf, job.theta, 0, None
-    at_once = job.epochs if loss_of is None and stop is None else 1
+    lowest, since_lowest, current = math.inf, 0, None
+    best, kept = -math.inf, None
+    is_one_by_one = loss_of is not None or stop is not None or training.keep == "retention"
     while job.begun < job.epochs and not (stop is not None and stop[0]):
-        if not (job.run(at_once) and (np.isfinite(job.theta) | lost & np.isneginf(job.theta)).all()):
-            return Trained(job.theta, job.begun, job.made, True)
-        if loss_of is None:
-            continue
-        current = loss_of(job.theta)
-        since_best += 1
-        if current < best:
-            best, since_best = current, 0
-            if training.keep == "best":
-                best_theta = job.theta.copy()
-        if training.patience is not None and since_best >= training.patience:
+        if not (job.run(1 if is_one_by_one else job.epochs) and _is_finite(job.theta, lost)):
+            return Trained(job.theta, job.begun, job.made, True, masked_share=job.masked_share)
+        if loss_of is not None:
+            current = loss_of(job.theta)
+            since_lowest += 1
+            if current < lowest:
+                lowest, since_lowest = current, 0
+        merit = _merit(training, job.theta, current, score)
+        if merit > best:
+            best, kept = merit, (job.theta.copy(), current)
+        if training.patience is not None and since_lowest >= training.patience:
             break
-    if training.keep == "best":
-        return Trained(best_theta, job.begun, job.made, False, job.averages, best)
-    return Trained(job.theta, job.begun, job.made, False, job.averages, current)
+    theta, held_out_loss = (job.theta, current) if kept is None else kept
+    return Trained(theta, job.begun, job.made, False, job.averages, held_out_loss, job.masked_share)
+
+
+def _is_finite(theta: np.ndarray, lost: np.ndarray) -> bool:
+    """Whether parameters are finite, but for what a tabular model had lost before."""
+    return bool((np.isfinite(theta) | lost & np.isneginf(theta)).all())
+
+
+def _merit(
+    training: Training, theta: np.ndarray, loss: float | None, score: Callable[[np.ndarray], float] | None
+) -> float:
+    """Return by what parameters are kept, which is to be large; −inf if the last ones are."""
+    if training.keep == "best" and loss is not None:
+        return -loss
+    if training.keep == "retention" and score is not None:
+        return score(theta)
+    return -math.inf
 
 
 def _cross_entropy_of(architecture: Architecture, windows: np.ndarray) -> Callable[[np.ndarray], float]:
     return lambda theta: -float(architecture.target_log_probs(theta, windows).mean())
+
+
+def _coded(loss: Loss, label_smoothing: float) -> tuple[int, float, float, Any]:
+    """Return the loss as `kernel_loss` does, of targets that are smoothed."""
+    from tce_theory.kernels import network as kernel
+
+    return kernel_loss(loss) if label_smoothing == 0 else (kernel.SMOOTHED_LABELS, 1.0, label_smoothing, None)
+
+
+def _smoothed(counts: np.ndarray, label_smoothing: float) -> np.ndarray:
+    """Return counts (U, V) of which a share is spread evenly over all tokens, row by row."""
+    if label_smoothing == 0:
+        return counts
+    return np.asarray((1 - label_smoothing) * counts + label_smoothing * counts.mean(axis=1, keepdims=True))
 
 
 def _optimiser(training: Training) -> tuple[int, float, float, float]:
@@ -694,7 +895,12 @@ def _optimiser(training: Training) -> tuple[int, float, float, float]:
 
 
 def _exact(
-    architecture: Architecture, theta: np.ndarray, previous: np.ndarray, data: np.ndarray | ContextCounts, loss: Loss
+    architecture: Architecture,
+    theta: np.ndarray,
+    previous: np.ndarray,
+    data: np.ndarray | ContextCounts,
+    loss: Loss,
+    label_smoothing: float,
 ) -> np.ndarray:
     """Fit every row of a tabular model that was seen, starting from theta, as `Categorical` is fitted."""
     from tce_theory.kernels import categorical as kernel
@@ -706,6 +912,7 @@ def _exact(
     counted = data if isinstance(data, ContextCounts) else ContextCounts.from_windows(data, v)
     counts = np.zeros((architecture.n_contexts, v))
     np.add.at(counts, architecture._tokens(counted.contexts)[:, 0], counted.counts)
+    counts = _smoothed(counts, label_smoothing)
     start = previous if isinstance(loss, TruncatedCrossEntropy) and loss.mask == "previous" else theta
     probs = np.ascontiguousarray(architecture.table(start).reshape(1, -1))
     rule, gamma, parameter, vacuous_rule, weight = _kernel_loss(loss)

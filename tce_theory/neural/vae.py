@@ -335,7 +335,22 @@ class VariationalAutoencoder(Model):
             raise UnsupportedCombinationError(
                 f"VariationalAutoencoder does not go with engine={self.training.engine!r}: images train in minibatches"
             )
+        self._refuse_controls()
         check_pixel_loss(loss)
+
+    def _refuse_controls(self) -> None:
+        """Refuse what only the training of a language model has."""
+        training = self.training
+        chosen = {
+            f"label_smoothing={training.label_smoothing:g}": training.label_smoothing > 0,
+            f"control={training.control!r}": training.control != "none",
+            "keep='retention'": training.keep == "retention",
+        }
+        for setting, is_chosen in chosen.items():
+            if is_chosen:
+                raise UnsupportedCombinationError(
+                    f"VariationalAutoencoder does not go with {setting}, which is for language models"
+                )
 
     def fit(self, data: Any, loss: Loss) -> Fit[VariationalAutoencoder]:
         """Train on images (n, pixels), from these parameters; what is random in it has a fixed seed.

@@ -17,7 +17,7 @@ __all__ = ["comparison"]
 
 _QUANTILES = (0.05, 0.5, 0.95)
 _COLUMNS = 2
-_SHARES = frozenset({"retention", "recall", "masked_share", "reconstruction_accuracy"})
+_SHARES = frozenset({"retention", "recall", "masked_share", "average_masked_share", "reconstruction_accuracy"})
 _BESIDE = 3
 """Runs of which a legend has room in one row."""
 

@@ -94,6 +94,7 @@ _METRIC_LABELS = {
     "distinct_3": "different 3-grams (share)",
     "unigram_kl": "KL of unigrams (nats)",
     "masked_share": "share of masked targets",
+    "average_masked_share": "share masked in training",
     "unmasked_entropy": "unmasked entropy (nats)",
     "unmasked_cross_entropy": "unmasked CE (nats)",
     "floor_gap": "H + log γ, unmasked (nats)",
@@ -175,7 +176,18 @@ def loss_label(run: Run) -> str:
     """
     loss = str(run.provenance.get("loss", "run")).partition("(")[0]
     words = [_LOSS_NAMES.get(loss, loss), *_parameters_in_words(run.provenance.get("loss_parameters", {}))]
+    control = control_of(run)
+    if control is not None:  # cross entropy is trained, and TCE says how much of it
+        words[0] = f"{control.replace('-', ' ')} of {words[0]}"
     return ", ".join(words)
+
+
+def control_of(run: Run) -> str | None:
+    """Return the control that a run's networks were trained with: a setting of `Training`; None without one."""
+    model = run.provenance.get("model")
+    training = model.get("training") if isinstance(model, Mapping) else None
+    control = training.get("control") if isinstance(training, Mapping) else None
+    return None if control in (None, "none") else str(control)
 
 
 def _parameters_in_words(parameters: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """``tce simulate lm`` and ``tce simulate vae``: what the library does, compared over losses, with clear refusals."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,44 @@ def test_one_loss_is_a_run_like_any_other(succeed, folder):
     run = tce.Run.load("run.npz")
     assert run.provenance["loss"] == "FocalLoss(exponent=2.0, detach=False)"
     assert run.provenance["decoding"] == "BeamSearch(width=2, repetition_penalty=1.0)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loss", "settings"),
+    [
+        (("--loss", "ce", "--label-smoothing", "0.1"), tce.CrossEntropy(), {"label_smoothing": 0.1}),
+        (
+            ("--loss", "tce", "--gamma", "0.3", "--control", "matched-step", "--engine", "minibatch"),
+            tce.TCE(0.3),
+            {"control": "matched-step", "engine": "minibatch"},
+        ),
+        (("--loss", "ce", "--keep", "retention"), tce.CrossEntropy(), {"keep": "retention"}),
+    ],
+    ids=["label smoothing", "matched step", "retention"],
+)
+def test_controls_are_those_of_the_library(succeed, folder, arguments, loss, settings):
+    succeed("simulate", "lm", *FACTS, *SMALL, *arguments, "--regime", "replace", "--out", "run.npz")
+    model = tce.NeuralLanguageModel(
+        tce.KnowledgeCorpus(facts=6, filler=0, relations=3),
+        hidden=(8,),
+        training=tce.Training(epochs=3, **settings),
+    )
+    found = tce.Run.load("run.npz").metrics["predictive_entropy"]
+    expected, without = (
+        tce.simulate(
+            chosen,
+            loss,
+            n_samples=120,
+            generations=2,
+            replicates=2,
+            seed=7,
+            decoding=tce.Temperature(0.7),
+            metrics=["predictive_entropy"],
+        )
+        for chosen in (model, replace(model, training=tce.Training(epochs=3)))
+    )
+    np.testing.assert_array_equal(found, expected.metrics["predictive_entropy"])
+    assert not np.array_equal(found, without.metrics["predictive_entropy"])
 
 
 def test_factors_are_those_of_pairs(succeed, folder):
@@ -159,6 +198,15 @@ def test_replicates_that_diverge_are_said_and_have_no_interval(succeed, folder, 
         (("lm", "--mentions", "3", "--n", "100"), "--mentions and --n do not go together"),
         (("lm", "--tabular", "--rate", "0.1"), "--rate needs --engine counts or minibatch"),
         (("lm", "--patience", "3"), "patience needs held_out above 0"),
+        (("lm", "--label-smoothing", "1"), "--label-smoothing must be a number in [0, 1), got 1.0"),
+        (("lm", "--label-smoothing", "0.1"), "--label-smoothing needs --loss ce"),
+        (("lm", "--control", "dropout"), "--control must be one of 'none', 'random-mask', 'matched-step'"),
+        (("lm", "--control", "random-mask"), "--control needs --loss tce"),
+        (("lm", "--control", "random-mask", "--loss", "ce"), "control='random-mask' needs TruncatedCrossEntropy"),
+        (("lm", "--control", "random-mask", "--tabular"), "--control needs --engine minibatch with --tabular"),
+        (("lm", "--keep", "first"), "--keep must be one of 'last', 'best', 'retention'"),
+        (("lm", "--keep", "retention", "--standard-text"), "keep='retention' needs a source with facts"),
+        (("vae", "--images", "images.npy", "--control", "random-mask"), "which is for language models"),
         (("lm", "--standard-text", "--metric", "retention"), "--metric must be one of"),
         (("vae", "--images", "missing.npy"), "missing.npy: there is no such file"),
         (("vae", "--images", "holes.npy"), "holes.npy"),

@@ -1098,9 +1098,9 @@ def test_growing_samples_are_an_axis_of_labelled_arrays(tmp_path: Path) -> None:
 def test_models_and_texts_are_made_and_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     checked: list[Any] = []
-    zipf, part = tce.Categorical.zipf, module.simulate_part
+    zipf, start = tce.Categorical.zipf, module._at_generation_0
     monkeypatch.setattr(tce.Categorical, "zipf", lambda *given: made.append(given) or zipf(*given))
-    monkeypatch.setattr(module, "simulate_part", lambda *given, **more: checked.append(given) or part(*given, **more))
+    monkeypatch.setattr(module, "_at_generation_0", lambda *given: checked.append(given) or start(*given))
     found = cells(
         model={"family": "categorical", "zipf": {"size": [3, 4]}},
         n_samples=[10, 20, 30],

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control
 from tce_theory.cli import main
 from tce_theory.errors import DomainError
 from tce_theory.experiments import Definition, load, run
-from tce_theory.experiments.mapping import MAPS, ExtensionMap, MapEntry, _adjusted, _verdict, map_extension
+from tce_theory.experiments.mapping import MAPS, ExtensionMap, MapEntry, _verdict, adjusted_p_values, map_extension
 from tce_theory.plotting.maps import extension_map
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference_map.json"
@@ -69,18 +69,18 @@ def test_no_failures_are_no_evidence():
 def test_p_values_are_adjusted_for_their_number():
     p = [0.001, None, 0.2, 0.03]
     expected = false_discovery_control([0.001, 0.2, 0.03], method="by")
-    assert _adjusted(p) == [expected[0], None, expected[1], expected[2]]
-    assert _adjusted([None]) == [None]
+    assert adjusted_p_values(p) == [expected[0], None, expected[1], expected[2]]
+    assert adjusted_p_values([None]) == [None]
     # with many entries an effect has to be clearer
-    assert _adjusted([0.01])[0] == 0.01
-    assert _adjusted([0.01] + [0.9] * 50)[0] > 0.5
+    assert adjusted_p_values([0.01])[0] == 0.01
+    assert adjusted_p_values([0.01] + [0.9] * 50)[0] > 0.5
 
 
 def test_noise_alone_is_seldom_a_discovery():
     """Of 1000 maps of 60 entries without an effect at most 5 % have any verdict of an effect: 80 have 4 sd to spare."""
     rng = np.random.default_rng(1)
     maps = rng.uniform(size=(1000, 60))
-    assert sum(min(_adjusted(p)) <= 0.05 for p in maps.tolist()) < 80
+    assert sum(min(adjusted_p_values(p)) <= 0.05 for p in maps.tolist()) < 80
     # and without the adjustment nearly all have
     assert sum(p.min() <= 0.05 for p in maps) > 900
 

@@ -1,5 +1,6 @@
 """The definitions that ship: valid, explained, listed, and able to run."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from tce_theory.experiments import Definition, Experiment, run
 from tce_theory.experiments.definition import Cell, Criterion
 from tce_theory.experiments.results import StoredCell
 from tce_theory.experiments.schema import SCHEMA_FILE, json_schema
+from tce_theory.experiments.study import STUDIES as RECORDS
+from tce_theory.experiments.study import Study
 from tce_theory.metrics import heterozygosity
 from tce_theory.theory.categorical import entropy_floor
 from tce_theory.theory.literature import mad_log_variance_drift, poisson_survival
@@ -38,6 +41,14 @@ SCHEMA_LINE = "#:schema "
 
 def by_name(path: Path) -> str:
     return path.name
+
+
+RECORDED = [
+    Study.from_dict(study)
+    for file in sorted(RECORDS.glob("*.json"))
+    for study in json.loads(file.read_text(encoding="utf-8"))["studies"]
+]
+"""The studies that come with the library."""
 
 
 @cache
@@ -133,16 +144,50 @@ def test_smoke_definition_has_all_that_a_definition_can_name() -> None:
 
 LONG = {"merging_modes", "text_bigrams"}
 """Definitions whose generations take a second."""
+STUDIES = [path for path in FILES if path.stem.startswith("replication")]
 
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG)) for p in FILES if p.stem != "smoke"],
+    [
+        pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG))
+        for p in FILES
+        if p.stem != "smoke" and p not in STUDIES
+    ],
     ids=by_name,
 )
 def test_definition_runs_cut_down(path: Path, tmp_path: Path) -> None:
     definition = cut_down(path, replicates=3, generations=5)
     assert_complete(run(definition, tmp_path / "store.sqlite"), definition)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p.stem != "replication")) for p in STUDIES],
+    ids=by_name,
+)
+def test_study_runs_cut_down(path: Path, tmp_path: Path) -> None:
+    table = cut(tomllib.loads(path.read_text(encoding="utf-8")), replicates=2, generations=2)
+    for part in (table, *table["cases"]):
+        if "n_samples" in part:
+            part["n_samples"] = 100
+    experiment = run(Definition.from_mapping(table, folder=path.parent), tmp_path / "store.sqlite")
+    study = Study.of(experiment)
+    assert study.is_complete
+    settings, conditions = len(table["cases"]), len(table["conditions"])
+    assert len(study.entries) == settings * (conditions - 1)
+    assert len(study.metrics) == settings * conditions * len(table["metrics"])
+
+
+@pytest.mark.parametrize("study", RECORDED, ids=lambda study: study.store)
+def test_recorded_studies_are_those_of_the_definitions(study: Study) -> None:
+    path = FOLDER / Path(study.store).with_suffix(".toml").name
+    definition = definition_of(path)
+    assert study.is_complete
+    assert study.document == definition.document
+    found = [(cell.setting, cell.condition, cell.key, cell.replicates) for cell in study.cells]
+    wanted = [(c.settings["label"], c.settings["condition"], c.key, c.replicates) for c in definition.cells]
+    assert sorted(found) == sorted(wanted)
 
 
 # -------------------------------------------------------------------------------- against exact laws and closed forms

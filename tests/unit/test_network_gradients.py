@@ -128,7 +128,7 @@ def by_minibatch(network, theta, windows, loss, by_table=True, reduction="mean")
         theta.copy(), network.embedding or 0, network.sizes, by_table or network.is_tabular,
         network._tokens(windows[:, :-1]), np.ascontiguousarray(windows[:, -1]), np.zeros(0), np.arange(n), n, rule,
         gamma, parameter, weight, reduction == "mean-unmasked", kernel.SGD, 1.0, 0.0, 1.0, 0, 1, velocity,
-        np.zeros(theta.size),
+        np.zeros(theta.size), kernel.ALONE, np.zeros(1), np.zeros(0),
     )  # fmt: skip
     return velocity
 

@@ -64,7 +64,9 @@ class TestSettings:
             ({"start": "cold"}, "start must be one of 'warm', 'scratch', got 'cold'"),
             ({"held_out": 1.0}, r"held_out must be a number in \[0, 1\), got 1.0"),
             ({"held_out": 0.1, "patience": 0}, "patience must be an integer of at least 1, got 0"),
-            ({"keep": "first"}, "keep must be one of 'last', 'best', got 'first'"),
+            ({"keep": "first"}, "keep must be one of 'last', 'best', 'retention', got 'first'"),
+            ({"label_smoothing": 1.0}, r"label_smoothing must be a number in \[0, 1\), got 1.0"),
+            ({"control": "dropout"}, "control must be one of 'none', 'random-mask', 'matched-step', got 'dropout'"),
         ],
     )
     def test_what_is_out_of_range_is_refused(self, settings, message):
